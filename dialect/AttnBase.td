@@ -1,0 +1,124 @@
+//===- AttnBase.td - The attn dialect, its types, attributes and enums -----------------===//
+#ifndef ATTN_BASE_TD
+#define ATTN_BASE_TD
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/OpBase.td"
+
+def Attn_Dialect : Dialect {
+  let name = "attn";
+  let cppNamespace = "::attnc::attn";
+  let summary = "Attention models: graph, fused and task level";
+  let description = [{
+    One set of ops serves two forms. On tensors an op has value semantics and a result; after
+    `attn-bufferize` the same op works on buffers in destination style: it has no result and
+    writes the operand after `outs`. Batch and sequence dimensions may be dynamic; feature
+    dimensions are static.
+
+    Parameters are `ml_program.global`s named after the checkpoint's tensors, with an
+    `#ml_program.extern` value: weights never pass through the IR. Elementwise addition, casts and
+    constants are upstream's `arith`, views are `tensor`'s and `memref`'s.
+
+    Shapes in this document: `[batch, seq, features]`, `[batch, heads, queries, head_dim]`.
+
+    Attributes on functions and their arguments describe the entries of the compiled file:
+
+    | attribute | on | meaning |
+    | --- | --- | --- |
+    | `attn.name` | argument, result | name at the boundary (default: `arg0`, `out0`, ...) |
+    | `attn.dims` | argument, result | names of the dynamic dimensions, in order |
+    | `attn.optional` | argument | may be left out at run time |
+    | `attn.bounds` | function | `{seq = array<i64: 1, 512>}`: inclusive bounds of named dimensions |
+    | `attn.weights` | module | safetensors files that hold the parameters, relative to the module's file |
+    | `attn.metadata` | module | dictionary copied into the file's JSON metadata |
+    | `attn.target` | module | `#attn.target<...>`, what passes may know of the target |
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let useDefaultTypePrinterParser = 1;
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// Enums
+//===----------------------------------------------------------------------===//
+
+class Attn_Enum<string name, string summary, list<I32EnumCase> cases>
+    : I32Enum<name, summary, cases> {
+  let cppNamespace = "::attnc::attn";
+}
+
+// The names are those of Hugging Face's `hidden_act`; formulas stand in the description of
+// `attn.activation`. To add one: a case here and one in passes/Activations.cpp.
+def Attn_ActivationKind : Attn_Enum<"ActivationKind", "elementwise activation", [
+    I32EnumCase<"none", 0>, I32EnumCase<"relu", 1>, I32EnumCase<"relu2", 2>,
+    I32EnumCase<"relu6", 3>, I32EnumCase<"leaky_relu", 4>, I32EnumCase<"gelu", 5>,
+    I32EnumCase<"gelu_tanh", 6>, I32EnumCase<"quick_gelu", 7>, I32EnumCase<"silu", 8>,
+    I32EnumCase<"tanh", 9>, I32EnumCase<"sigmoid", 10>, I32EnumCase<"mish", 11>,
+    I32EnumCase<"elu", 12>, I32EnumCase<"selu", 13>, I32EnumCase<"softplus", 14>,
+    I32EnumCase<"hard_sigmoid", 15>, I32EnumCase<"hard_swish", 16>]>;
+
+def Attn_NormKind : Attn_Enum<"NormKind", "normalisation over the last dimension",
+    [I32EnumCase<"none", 0>, I32EnumCase<"layer", 1>, I32EnumCase<"rms", 2>]>;
+
+def Attn_MaskedRows : Attn_Enum<"MaskedRows", "what a row with no visible key yields",
+    [I32EnumCase<"zero", 0>, I32EnumCase<"mean", 1>, I32EnumCase<"trax", 2>]>;
+
+def Attn_ActivationAttr : EnumAttr<Attn_Dialect, Attn_ActivationKind, "act">;
+def Attn_NormAttr : EnumAttr<Attn_Dialect, Attn_NormKind, "norm">;
+def Attn_MaskedRowsAttr : EnumAttr<Attn_Dialect, Attn_MaskedRows, "masked_rows">;
+
+//===----------------------------------------------------------------------===//
+// Types and attributes
+//===----------------------------------------------------------------------===//
+
+def Attn_CacheType : TypeDef<Attn_Dialect, "Cache"> {
+  let mnemonic = "cache";
+  let summary = "key/value cache of all layers: the state of a decoder";
+  let description = [{
+    `!attn.cache<layers x kv_heads x head_dim x head_dim_v x type>`, e.g. `!attn.cache<12x12x64x64xf32>`.
+    Pages of 64·n keys with one page table per sequence. Within a page keys are stored
+    `[layers, kv_heads, page/64, head_dim, 64]` (packed for the micro-kernel) and values
+    `[layers, kv_heads, page, roundup(head_dim_v, 16)]`.
+  }];
+  let parameters = (ins "int64_t":$layers, "int64_t":$kvHeads, "int64_t":$headDim,
+                        "int64_t":$headDimV, "::mlir::Type":$elementType);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+}
+
+def Attn_TargetAttr : AttrDef<Attn_Dialect, "Target"> {
+  let mnemonic = "target";
+  let summary = "what the passes may know of a target";
+  let description = [{
+    Filled in by the backend's row. `lanes`: f32 lanes of a vector register; `row_tile` and
+    `panels`: rows and 16-wide weight panels of the matrix micro-kernel's register tile;
+    `query_rows` and `key_lanes`: rows and keys of the attention score tile; `row_block`: rows of
+    activations that one task of a product handles.
+  }];
+  let parameters = (ins StringRefParameter<"row in the backend table">:$name,
+                        StringRefParameter<"LLVM CPU name">:$cpu,
+                        StringRefParameter<"LLVM feature string">:$features,
+                        "int64_t":$lanes, "int64_t":$row_tile, "int64_t":$panels,
+                        "int64_t":$query_rows, "int64_t":$key_lanes, "int64_t":$row_block);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+//===----------------------------------------------------------------------===//
+// Operand constraints
+//===----------------------------------------------------------------------===//
+
+def Attn_Float : AnyTypeOf<[F16, BF16, F32, F64]>;
+def Attn_Id : AnyTypeOf<[I32, I64]>;
+
+class Attn_Shaped<Type element> : AnyTypeOf<
+    [RankedTensorOf<[element]>, StridedMemRefOf<[element]>],
+    "ranked tensor or strided buffer of " # element.summary>;
+def Attn_FloatShaped : Attn_Shaped<Attn_Float>;
+def Attn_IdShaped : Attn_Shaped<Attn_Id>;
+def Attn_FloatBuffer : StridedMemRefOf<[Attn_Float]>;
+def Attn_IdBuffer : StridedMemRefOf<[Attn_Id]>;
+def Attn_FloatTensor : RankedTensorOf<[Attn_Float]>;
+def Attn_IdTensor : RankedTensorOf<[Attn_Id]>;
+
+#endif // ATTN_BASE_TD

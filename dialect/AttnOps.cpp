@@ -1,0 +1,257 @@
+//===- AttnOps.cpp - Effects, shapes, folds and canonicalisation of attn ops ------------===//
+#include "dialect/AttnDialect.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/PatternMatch.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#define GET_OP_CLASSES
+#include "dialect/AttnOps.cpp.inc"
+
+namespace attnc::attn {
+
+//===----------------------------------------------------------------------===//
+// Effects
+//===----------------------------------------------------------------------===//
+
+namespace {
+using Effects = SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>;
+
+/// The cache is one resource: appends and reads of a run keep their order.
+struct CacheResource : SideEffects::Resource::Base<CacheResource> {
+  StringRef getName() override { return "attn.cache"; }
+};
+
+/// Buffers after `outs` are written, all others read.
+void addEffects(Operation *op, ArrayRef<Value> written, Effects &effects) {
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!isa<MemRefType>(operand.get().getType()))
+      continue;
+    if (llvm::is_contained(written, operand.get()))
+      effects.emplace_back(MemoryEffects::Write::get(), &operand, SideEffects::DefaultResource::get());
+    else
+      effects.emplace_back(MemoryEffects::Read::get(), &operand, SideEffects::DefaultResource::get());
+  }
+}
+} // namespace
+
+#define ATTN_EFFECTS(Op)                                                                                             \
+  void Op::getEffects(Effects &effects) { addEffects(*this, {getInit()}, effects); }
+ATTN_EFFECTS(EmbeddingOp)
+ATTN_EFFECTS(PositionalEncodingOp)
+ATTN_EFFECTS(ShiftRightOp)
+ATTN_EFFECTS(LinearOp)
+ATTN_EFFECTS(LayerNormOp)
+ATTN_EFFECTS(RMSNormOp)
+ATTN_EFFECTS(ActivationOp)
+ATTN_EFFECTS(LogSoftmaxOp)
+ATTN_EFFECTS(ArgmaxOp)
+ATTN_EFFECTS(SelectTokenOp)
+ATTN_EFFECTS(SplitHeadsOp)
+ATTN_EFFECTS(MergeHeadsOp)
+ATTN_EFFECTS(RotaryOp)
+ATTN_EFFECTS(PackKeysOp)
+ATTN_EFFECTS(PackValuesOp)
+#undef ATTN_EFFECTS
+
+void PositionsOp::getEffects(Effects &effects) { addEffects(*this, {getInit()}, effects); }
+
+void AttentionOp::getEffects(Effects &effects) {
+  addEffects(*this, {getInit(), getLseInit()}, effects);
+  if (getCache())
+    effects.emplace_back(MemoryEffects::Read::get(), CacheResource::get());
+}
+
+void CacheReadOp::getEffects(Effects &effects) {
+  addEffects(*this, {getInit()}, effects);
+  effects.emplace_back(MemoryEffects::Read::get(), CacheResource::get());
+}
+
+void CacheAppendOp::getEffects(Effects &effects) {
+  addEffects(*this, {}, effects);
+  effects.emplace_back(MemoryEffects::Write::get(), CacheResource::get());
+}
+
+void OnlineAttentionOp::getEffects(Effects &effects) {
+  addEffects(*this, {getInit(), getLse()}, effects);
+  effects.emplace_back(MemoryEffects::Write::get(), SideEffects::DefaultResource::get()); // scratch
+}
+
+Value getInit(Operation *op) {
+  return llvm::TypeSwitch<Operation *, Value>(op)
+      .Case<PositionsOp, EmbeddingOp, PositionalEncodingOp, ShiftRightOp, LinearOp, LayerNormOp, RMSNormOp,
+            ActivationOp, LogSoftmaxOp, ArgmaxOp, SelectTokenOp, SplitHeadsOp, MergeHeadsOp, RotaryOp, AttentionOp,
+            PackKeysOp, PackValuesOp, CacheReadOp, OnlineAttentionOp>([](auto op) { return op.getInit(); })
+      .Default([](Operation *) { return Value(); });
+}
+
+//===----------------------------------------------------------------------===//
+// Shapes of results, in terms of operands
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Sizes of `value`, dynamic ones as `tensor.dim` or `memref.dim`.
+SmallVector<OpFoldResult> sizes(OpBuilder &b, Location loc, Value value) {
+  if (isa<MemRefType>(value.getType()))
+    return memref::getMixedSizes(b, loc, value);
+  return tensor::getMixedSizes(b, loc, value);
+}
+
+OpFoldResult constant(OpBuilder &b, int64_t value) { return b.getIndexAttr(value); }
+
+/// The static last dimension of a result.
+OpFoldResult lastDim(OpBuilder &b, Operation *op) {
+  return constant(b, cast<ShapedType>(op->getResult(0).getType()).getShape().back());
+}
+
+OpFoldResult ceilDiv(OpBuilder &b, Location loc, OpFoldResult value, int64_t by) {
+  if (std::optional<int64_t> size = getConstantIntValue(value))
+    return constant(b, llvm::divideCeil(*size, by));
+  Value plus = arith::AddIOp::create(b, loc, cast<Value>(value), arith::ConstantIndexOp::create(b, loc, by - 1));
+  return arith::DivUIOp::create(b, loc, plus, arith::ConstantIndexOp::create(b, loc, by)).getResult();
+}
+} // namespace
+
+#define ATTN_SHAPE(Op, ...)                                                                                          \
+  LogicalResult Op::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTypeDims &shapes) {                           \
+    if ((*this)->getNumResults() == 0)                                                                               \
+      return failure();                                                                                              \
+    Location loc = getLoc();                                                                                         \
+    (void)loc;                                                                                                       \
+    __VA_ARGS__                                                                                                      \
+    return success();                                                                                                \
+  }
+ATTN_SHAPE(PositionsOp, shapes.push_back(sizes(b, loc, getIds()));)
+ATTN_SHAPE(ShiftRightOp, shapes.push_back(sizes(b, loc, getInput()));)
+ATTN_SHAPE(LayerNormOp, shapes.push_back(sizes(b, loc, getInput()));)
+ATTN_SHAPE(RMSNormOp, shapes.push_back(sizes(b, loc, getInput()));)
+ATTN_SHAPE(ActivationOp, shapes.push_back(sizes(b, loc, getInput()));)
+ATTN_SHAPE(LogSoftmaxOp, shapes.push_back(sizes(b, loc, getInput()));)
+ATTN_SHAPE(RotaryOp, shapes.push_back(sizes(b, loc, getInput()));)
+ATTN_SHAPE(ArgmaxOp, shapes.push_back(sizes(b, loc, getInput())); shapes[0].pop_back();)
+ATTN_SHAPE(SelectTokenOp, auto in = sizes(b, loc, getInput()); shapes.push_back({in[0], in[2]});)
+ATTN_SHAPE(EmbeddingOp, shapes.push_back(sizes(b, loc, getIds())); shapes[0].push_back(lastDim(b, *this));)
+ATTN_SHAPE(PositionalEncodingOp, shapes.push_back(sizes(b, loc, getPositions()));
+           shapes[0].push_back(lastDim(b, *this));)
+ATTN_SHAPE(LinearOp, shapes.push_back(sizes(b, loc, getInput())); shapes[0].back() = lastDim(b, *this);)
+ATTN_SHAPE(SplitHeadsOp, auto in = sizes(b, loc, getInput());
+           shapes.push_back({in[0], constant(b, getHeads()), in[1], lastDim(b, *this)});)
+ATTN_SHAPE(MergeHeadsOp, auto in = sizes(b, loc, getInput()); shapes.push_back({in[0], in[2], lastDim(b, *this)});)
+ATTN_SHAPE(CacheReadOp, return failure();)
+#undef ATTN_SHAPE
+
+namespace {
+/// [batch, kv heads, keys] of keys or values in either unpacked layout.
+SmallVector<OpFoldResult> kvSizes(OpBuilder &b, Location loc, Value input, int64_t heads) {
+  SmallVector<OpFoldResult> in = sizes(b, loc, input);
+  return {in[0], constant(b, heads), in.size() == 3 ? in[1] : in[2]};
+}
+} // namespace
+
+LogicalResult PackKeysOp::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTypeDims &shapes) {
+  if (!getResult())
+    return failure();
+  SmallVector<OpFoldResult> kv = kvSizes(b, getLoc(), getInput(), getHeads());
+  int64_t headDim = cast<ShapedType>(getResult().getType()).getDimSize(3);
+  shapes.push_back(
+      {kv[0], kv[1], ceilDiv(b, getLoc(), kv[2], kKeyPanel), constant(b, headDim), constant(b, kKeyPanel)});
+  return success();
+}
+
+LogicalResult PackValuesOp::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTypeDims &shapes) {
+  if (!getResult())
+    return failure();
+  shapes.push_back(kvSizes(b, getLoc(), getInput(), getHeads()));
+  shapes[0].push_back(lastDim(b, *this));
+  return success();
+}
+
+LogicalResult AttentionOp::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTypeDims &shapes) {
+  if (!getResult())
+    return failure();
+  SmallVector<OpFoldResult> query = sizes(b, getLoc(), getQuery());
+  OpFoldResult rows = query.size() == 3 ? query[1] : query[2];
+  shapes.push_back(query);
+  shapes[0].back() = lastDim(b, *this);
+  if (getLse())
+    shapes.push_back({query[0], constant(b, getHeads()), rows});
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Sizes of attention
+//===----------------------------------------------------------------------===//
+
+int64_t AttentionOp::getHeads() {
+  auto query = cast<ShapedType>(getQuery().getType());
+  return query.getRank() == 4 ? query.getDimSize(1) : getNumHeads().value_or(1);
+}
+
+int64_t AttentionOp::getKvHeads() {
+  if (getCache())
+    return cast<CacheType>(getCache().getType()).getKvHeads();
+  auto key = cast<ShapedType>(getKey().getType());
+  return key.getRank() >= 4 ? key.getDimSize(1) : getNumKvHeads().value_or(getHeads());
+}
+
+int64_t AttentionOp::getHeadDim() {
+  auto query = cast<ShapedType>(getQuery().getType());
+  int64_t last = query.getShape().back();
+  return query.getRank() == 4 ? last : last / getHeads();
+}
+
+int64_t AttentionOp::getHeadDimV() {
+  auto out = cast<ShapedType>(getInit() ? getInit().getType() : getResult().getType());
+  return out.getRank() == 4 ? out.getShape().back() : out.getShape().back() / getHeads();
+}
+
+double AttentionOp::getScaleOrDefault() {
+  return getScale() ? getScale()->convertToDouble() : 1.0 / std::sqrt(double(getHeadDim()));
+}
+
+//===----------------------------------------------------------------------===//
+// Folds and canonicalisation
+//===----------------------------------------------------------------------===//
+
+/// split(merge(x)) with the same heads is x.
+LogicalResult SplitHeadsOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) {
+  auto merge = getInput().getDefiningOp<MergeHeadsOp>();
+  if (!merge || !getResult() || merge.getInput().getType() != getResult().getType())
+    return failure();
+  results.push_back(merge.getInput());
+  return success();
+}
+
+/// merge(split(x)) is x.
+LogicalResult MergeHeadsOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) {
+  auto split = getInput().getDefiningOp<SplitHeadsOp>();
+  if (!split || !getResult() || split.getInput().getType() != getResult().getType())
+    return failure();
+  results.push_back(split.getInput());
+  return success();
+}
+
+namespace {
+/// A splat-zero bias adds nothing.
+struct DropZeroBias : OpRewritePattern<LinearOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(LinearOp op, PatternRewriter &rewriter) const override {
+    DenseFPElementsAttr bias;
+    if (!op.getBias() || !matchPattern(op.getBias(), m_Constant(&bias)) || !bias.isSplat() ||
+        !bias.getSplatValue<APFloat>().isPosZero())
+      return failure();
+    rewriter.modifyOpInPlace(op, [&] { op.getBiasMutable().clear(); });
+    return success();
+  }
+};
+} // namespace
+
+void LinearOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
+  patterns.add<DropZeroBias>(context);
+}
+
+} // namespace attnc::attn

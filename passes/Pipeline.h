@@ -1,0 +1,29 @@
+//===- Pipeline.h - The whole way from graph to LLVM, in order --------------------------===//
+#ifndef ATTNC_PASSES_PIPELINE_H
+#define ATTNC_PASSES_PIPELINE_H
+
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+
+namespace attnc {
+
+/// One stage of compilation. `attnc --emit=NAME` stops after it and prints; its text can be fed back in.
+struct Stage {
+  llvm::StringRef name;
+  llvm::StringRef description;
+  /// Adds the stage's passes. Stages up to "fused" run once per model; later ones once per variant, on a module that
+  /// carries `attn.target`.
+  void (*build)(mlir::OpPassManager &);
+  bool perTarget;
+};
+
+/// attn → fused → planned → tasks → vector → llvm (LLVM dialect).
+llvm::ArrayRef<Stage> stages();
+
+/// Registers every attnc pass, `attn-opt`'s pipelines (one per stage, "attn-to-NAME") and the upstream passes they use.
+void registerPassesAndPipelines();
+
+} // namespace attnc
+
+#endif // ATTNC_PASSES_PIPELINE_H
