@@ -1,0 +1,91 @@
+//===- Tokenizer.h - Text to token ids and back --------------------------------------------------------===//
+//
+// Reads the `tokenizer.json` of the Hugging Face `tokenizers` package and gives its ids. Which parts are
+// supported: the tables in TokenizerParts.cpp. Nothing here throws.
+//
+//===--------------------------------------------------------------------------------------------------===//
+#ifndef ATTN_TEXT_TOKENIZER_H
+#define ATTN_TEXT_TOKENIZER_H
+
+#include "Expected.h"
+#include "TokenizerParts.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace attn::text {
+
+class AddedTokens;
+
+struct EncodeOptions {
+  /// Refuse invalid UTF-8 instead of reading each maximal invalid sequence as U+FFFD.
+  bool strict = false;
+  /// Apply the post_processor (special tokens around the text).
+  bool addSpecialTokens = true;
+};
+
+/// Immutable and cheap to copy; may be used by several threads.
+class Tokenizer {
+public:
+  /// Loads a tokenizer.json. `truncation` and `padding` in the file are not applied (transformers does not
+  /// either unless asked). Errors start with the path and name the member: "F: model.vocab: expected …".
+  static Expected<Tokenizer> load(const std::string &path);
+  /// The same from memory; `name` starts the error texts.
+  static Expected<Tokenizer> parse(std::string_view json, const std::string &name);
+
+  /// Token ids of `bytes`, which need not be valid UTF-8: as bytes.decode('utf-8', errors='replace') in Python
+  /// followed by tokenizers.Tokenizer.encode. Errors: "invalid UTF-8 at byte N" (strict only), text of 4 GiB
+  /// or more, PCRE2 limits.
+  Expected<std::vector<TokenId>> encode(std::string_view bytes, const EncodeOptions &options = {}) const;
+
+  /// The text of `ids`; what is not valid UTF-8 becomes U+FFFD. Errors: "token id N is not in the vocabulary".
+  Expected<std::string> decode(const std::vector<TokenId> &ids, bool skipSpecial = true) const;
+
+  /// Id of a token in the vocabulary's own spelling ("Ġthe") or of an added token ("<eos>").
+  std::optional<TokenId> idOf(std::string_view token) const;
+  bool isSpecial(TokenId id) const;
+  /// Every id is below this.
+  TokenId idLimit() const;
+
+  /// Appends the bytes of one token to `bytes`: part of a character, or nothing for a special token that is
+  /// skipped. `first`: nothing was appended before. Errors as decode.
+  Status appendBytes(TokenId id, bool first, bool skipSpecial, std::string &bytes) const;
+
+private:
+  Tokenizer() = default;
+  Status encodePiece(std::string_view text, std::vector<TokenId> &ids) const;
+
+  std::shared_ptr<const AddedTokens> added;
+  std::shared_ptr<const Normalizer> normalizer; // may be null
+  std::shared_ptr<const PreTokenizer> preTokenizer;
+  std::shared_ptr<const TokenModel> model;
+  std::shared_ptr<const PostProcessor> postProcessor; // may be null
+  std::shared_ptr<const TokenDecoder> decoder;
+};
+
+/// Decodes ids one by one and gives out whole characters only. All its results joined are what
+/// Tokenizer::decode gives for all ids.
+class StreamDecoder {
+public:
+  explicit StreamDecoder(Tokenizer tokenizer, bool skipSpecial = true)
+      : tokenizer(std::move(tokenizer)), skipSpecial(skipSpecial) {}
+
+  /// The characters that `id` completes, maybe none. Errors as Tokenizer::decode; the decoder stays usable.
+  Expected<std::string> push(TokenId id);
+  /// U+FFFD if the ids ended inside a character, otherwise nothing; ready for the next text.
+  std::string finish();
+
+private:
+  Tokenizer tokenizer;
+  bool skipSpecial;
+  bool first = true;
+  std::string pending; ///< the start of a character
+};
+
+} // namespace attn::text
+
+#endif // ATTN_TEXT_TOKENIZER_H
