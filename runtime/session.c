@@ -1,0 +1,180 @@
+/* session.c: workspaces that grow with the runs, and states in the host's memory. */
+#include "attn_runtime.h"
+#include "memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALIGN 64
+
+struct attn_session {
+  const attn_library *library;
+  const attn_model *model;
+  attn_host host;
+  void *workspace;
+  uint64_t workspace_bytes;
+  int64_t *dims; /* [most named dimensions of any entry] */
+};
+
+int32_t attn_session_create(const attn_library *library, const attn_model *model, const attn_host *host,
+                            attn_session **session, attn_error *error) {
+  uint32_t n_dims = 1;
+  for (uint32_t i = 0; i < library->n_entries; ++i)
+    if (attn_library_entry(library, i)->n_dims > n_dims)
+      n_dims = attn_library_entry(library, i)->n_dims;
+  attn_session *s = calloc(1, sizeof *s);
+  int64_t *dims = calloc(n_dims, sizeof *dims);
+  *session = NULL;
+  if (!s || !dims) {
+    free(s);
+    free(dims);
+    return attn_fail(error, ATTN_OUT_OF_MEMORY, "out of memory");
+  }
+  s->library = library;
+  s->model = model;
+  s->dims = dims;
+  memcpy(&s->host, host, host->size < sizeof s->host ? host->size : sizeof s->host);
+  *session = s;
+  return ATTN_OK;
+}
+
+void attn_session_free(attn_session *session) {
+  if (!session)
+    return;
+  if (session->workspace)
+    attn_host_free(&session->host, session->workspace);
+  free(session->dims);
+  free(session);
+}
+
+uint64_t attn_session_workspace_bytes(const attn_session *session) { return session->workspace_bytes; }
+
+int32_t attn_session_dims(attn_session *session, uint32_t entry, const attn_call *call, int64_t *dims,
+                          attn_error *error) {
+  if (entry >= session->library->n_entries)
+    return attn_fail(error, ATTN_INVALID_ARGUMENT, "expected an entry below %u, got %u", session->library->n_entries,
+                     entry);
+  return session->library->infer_dims(session->model, entry, call, dims, error);
+}
+
+/* Makes the workspace at least `bytes`. Its contents need not be kept. */
+static int32_t grow(attn_session *s, uint64_t bytes, attn_error *error) {
+  if (s->workspace && s->workspace_bytes >= bytes)
+    return ATTN_OK;
+  if (s->workspace)
+    attn_host_free(&s->host, s->workspace);
+  s->workspace_bytes = 0;
+  s->workspace = attn_host_alloc(&s->host, bytes, ALIGN);
+  if (!s->workspace)
+    return attn_fail(error, ATTN_OUT_OF_MEMORY, "out of memory for a workspace of %llu bytes",
+                     (unsigned long long)bytes);
+  s->workspace_bytes = bytes;
+  return ATTN_OK;
+}
+
+int32_t attn_session_run(attn_session *session, uint32_t entry, const attn_call *call, attn_error *error) {
+  int32_t status = attn_session_dims(session, entry, call, session->dims, error);
+  if (status != ATTN_OK)
+    return status;
+  attn_error local = {.size = sizeof local, .code = ATTN_OK};
+  uint64_t bytes = session->library->workspace_bytes(session->model, entry, session->dims, &local);
+  if (bytes == 0)
+    return attn_fail(error, local.code ? local.code : ATTN_SHAPE, "%s", local.text);
+  if ((status = grow(session, bytes, error)) != ATTN_OK)
+    return status;
+  attn_call full = {0};
+  memcpy(&full, call, call->size < sizeof full ? call->size : sizeof full);
+  full.size = sizeof full;
+  full.workspace = session->workspace;
+  full.workspace_bytes = session->workspace_bytes;
+  return session->library->run(session->model, entry, &full, error);
+}
+
+int32_t attn_entry_shape(const attn_entry *entry, const attn_tensor_info *info, const int64_t *dims, int64_t *shape,
+                         attn_error *error) {
+  for (int32_t d = 0; d < info->rank; ++d) {
+    int64_t dim = info->dims[d];
+    shape[d] = dim >= 0 ? dim : dims[-1 - dim];
+    if (shape[d] < 0)
+      return attn_fail(error, ATTN_SHAPE, "'%s' needs dimension '%s', which none of the given inputs has", info->name,
+                       entry->dims[-1 - dim].name);
+  }
+  return ATTN_OK;
+}
+
+int64_t attn_entry_find_dim(const attn_entry *entry, const char *name) {
+  for (uint32_t d = 0; d < entry->n_dims; ++d)
+    if (strcmp(entry->dims[d].name, name) == 0)
+      return d;
+  return -1;
+}
+
+/* ---- States ----------------------------------------------------------------------------------------- */
+
+int32_t attn_state_create(const attn_library *library, const attn_model *model, const attn_host *host, uint32_t slots,
+                          uint64_t capacity, uint32_t page, attn_state_memory *state, attn_error *error) {
+  *state = (attn_state_memory){0};
+  attn_error local = {.size = sizeof local, .code = ATTN_OK};
+  uint64_t bytes = library->state_bytes(model, slots, capacity, page, &local);
+  if (bytes == 0)
+    return attn_fail(error, local.code ? local.code : ATTN_UNSUPPORTED, "%s", local.text);
+  void *memory = attn_host_alloc(host, bytes, ALIGN);
+  if (!memory)
+    return attn_fail(error, ATTN_OUT_OF_MEMORY, "out of memory for a state of %llu bytes (%u slots of %llu tokens)",
+                     (unsigned long long)bytes, slots, (unsigned long long)capacity);
+  attn_state *made = NULL;
+  int32_t status = library->state_init(model, memory, bytes, slots, capacity, page, &made, error);
+  if (status != ATTN_OK)
+    attn_host_free(host, memory);
+  else
+    *state = (attn_state_memory){made, memory, bytes};
+  return status;
+}
+
+void attn_state_free(const attn_host *host, attn_state_memory *state) {
+  if (!state || !state->memory)
+    return;
+  attn_host_free(host, state->memory);
+  *state = (attn_state_memory){0};
+}
+
+int32_t attn_state_save(const attn_state_memory *state, const char *path, attn_error *error) {
+  attn_output *output;
+  int32_t status = attn_output_open(path, &output, error);
+  if (status != ATTN_OK)
+    return status;
+  if (fwrite(state->memory, 1, (size_t)state->bytes, attn_output_stream(output)) != state->bytes) {
+    status = attn_fail(error, ATTN_IO, "could not write '%s': %s", path, strerror(errno));
+    attn_output_discard(output);
+    return status;
+  }
+  return attn_output_commit(output, error);
+}
+
+int32_t attn_state_load(const attn_library *library, const attn_model *model, const attn_host *host, const char *path,
+                        attn_state_memory *state, attn_error *error) {
+  *state = (attn_state_memory){0};
+  uint64_t bytes;
+  FILE *stream;
+  int32_t status = attn_input_open(path, &stream, &bytes, error);
+  if (status != ATTN_OK)
+    return status;
+  void *memory = NULL;
+  attn_state *made = NULL;
+  if (bytes == 0)
+    status = attn_fail(error, ATTN_CORRUPT_FILE, "'%s' is not a saved state: it is empty", path);
+  else if (!(memory = attn_host_alloc(host, bytes, ALIGN)))
+    status = attn_fail(error, ATTN_OUT_OF_MEMORY, "out of memory for a state of %llu bytes",
+                       (unsigned long long)bytes);
+  else if (fread(memory, 1, (size_t)bytes, stream) != bytes)
+    status = attn_fail(error, ATTN_IO, "could not read '%s': it became shorter", path);
+  else
+    status = library->state_attach(model, memory, bytes, &made, error);
+  fclose(stream);
+  if (status == ATTN_OK)
+    *state = (attn_state_memory){made, memory, bytes};
+  else if (memory)
+    attn_host_free(host, memory);
+  return status;
+}
