@@ -1,0 +1,101 @@
+# How the tests run: tools on the PATH, substitutions, and what this machine offers ("features").
+import os
+import platform
+import shutil
+import subprocess
+import sys
+
+source = config.attn_source_dir
+build = config.attn_build_dir
+python = config.attn_python
+sys.path.insert(0, os.path.join(source, "test"))
+import unit
+
+config.name = "attn"
+config.test_source_root = os.path.join(source, "test")
+config.test_exec_root = os.path.join(build, "test")
+config.suffixes = [".mlir", ".test", ".py"]
+config.excludes = ["fixtures", "lit.cfg.py"]
+config.test_format = unit.ShAndUnitTests(
+    os.path.join(build, "unit"), config.attn_unit_tests
+)
+
+# ---- Tools ------------------------------------------------------------------------------------------------
+
+bin_dir = os.path.join(build, "bin")
+config.environment["PATH"] = os.pathsep.join(
+    [bin_dir, config.attn_llvm_tools, config.environment.get("PATH", os.environ["PATH"])]
+)
+# Longer names first: lit replaces textually.
+for tool in ["attn-generate", "attn-tokenize", "attn-bench", "attn-opt", "attn-run", "attnc"]:
+    config.substitutions.append(("%" + tool, os.path.join(bin_dir, tool)))
+config.substitutions += [
+    ("%fake_model", os.path.join(build, "test", "runtime", "libfake_model.so")),
+    ("%fixtures", os.path.join(source, "test", "fixtures")),
+    ("%python", python),
+    ("%build", build),
+    ("%src", source),
+]
+
+# What the end-to-end tests' harness reads (test/e2e/harness.py).
+config.environment["ATTN_SOURCE_DIR"] = source
+config.environment["ATTN_BUILD_DIR"] = build
+config.environment["PYTHONPATH"] = os.path.join(source, "test")
+config.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+config.environment["OPENBLAS_NUM_THREADS"] = "1"  # lit already uses every core
+for name in ["ATTN_TEST_SEED", "ATTN_TEST_WORKERS", "CCACHE_DIR", "HOME", "TMPDIR"]:
+    if name in os.environ:
+        config.environment[name] = os.environ[name]
+
+# ---- Sanitizers -------------------------------------------------------------------------------------------
+
+if config.attn_sanitize:
+    config.available_features.add("asan")
+    # libLLVM's containers are not annotated, ours are: the check would report false overflows.
+    defaults = {
+        "ASAN_OPTIONS": "detect_container_overflow=0:detect_stack_use_after_return=0:allocator_may_return_null=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+        "LSAN_OPTIONS": "print_suppressions=0:suppressions="
+        + os.path.join(source, "test", "lsan.supp"),
+    }
+    for name, value in defaults.items():
+        extra = os.environ.get(name)
+        config.environment[name] = value + (":" + extra if extra else "")
+    config.environment["ASAN_SYMBOLIZER_PATH"] = os.path.join(
+        config.attn_llvm_tools, "llvm-symbolizer"
+    )
+
+# ---- Features ---------------------------------------------------------------------------------------------
+
+
+def cpu_flags():
+    """Instruction set extensions as Linux names them."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            for line in file:
+                if line.startswith(("flags", "Features")):
+                    return set(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return set()
+
+
+flags = cpu_flags()
+# Exactly what the variants x86-64-v3 and x86-64-v4 need.
+if {"avx2", "fma", "f16c", "bmi2"} <= flags:
+    config.available_features.add("avx2")
+    if {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags:
+        config.available_features.add("avx512")
+config.available_features.add(platform.machine().replace("_", "-"))
+for emulator in ["qemu-x86_64", "qemu-aarch64"]:
+    if shutil.which(emulator):
+        config.available_features.add(emulator)
+for tool in ["gdb", "perf", "readelf", "objdump"]:
+    if shutil.which(tool):
+        config.available_features.add(tool)
+for module in ["transformers", "tokenizers", "torch"]:
+    found = subprocess.run(
+        [python, "-c", "import importlib.util as u, sys; sys.exit(u.find_spec(%r) is None)" % module]
+    )
+    if found.returncode == 0:
+        config.available_features.add(module)
