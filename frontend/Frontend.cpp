@@ -1,0 +1,197 @@
+//===- Frontend.cpp - The table of families, and the weights of a module ------------------===//
+#include "frontend/Frontend.h"
+
+#include "frontend/Families.h"
+#include "frontend/Import.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+using llvm::ArrayRef;
+using llvm::StringRef;
+using namespace mlir;
+
+namespace attnc {
+
+ArrayRef<Family> families() {
+  static const Family table[] = {
+      {"gpt2", "GPT-2: pre-norm decoder with learned positions", importGPT2},
+  };
+  return table;
+}
+
+/// The directory's base name as an identifier, "model" if it has none.
+static std::string moduleName(StringRef directory) {
+  llvm::SmallString<128> path(directory);
+  (void)llvm::sys::fs::make_absolute(path);
+  llvm::sys::path::remove_dots(path, /*remove_dot_dot=*/true);
+  std::string name;
+  for (char c : llvm::sys::path::filename(path))
+    name += llvm::isAlnum(c) ? c : '_';
+  if (StringRef(name).trim('_').empty())
+    return "model";
+  return llvm::isDigit(name[0]) ? "_" + name : name;
+}
+
+llvm::Expected<OwningOpRef<ModuleOp>> importDirectory(MLIRContext *context, StringRef directory,
+                                                      const ImportOptions &options) {
+  if (!llvm::sys::fs::is_directory(directory))
+    return fail(directory + ": expected a model directory");
+  llvm::SmallString<128> path(directory);
+  llvm::sys::path::append(path, "config.json");
+  llvm::Expected<Config> config = Config::read(path);
+  if (!config)
+    return config.takeError();
+
+  StringRef type = config->string("model_type");
+  const Family *family = llvm::find_if(families(), [&](const Family &row) { return row.modelType == type; });
+  if (config->find("model_type") && family == families().end()) {
+    std::string known;
+    for (const Family &row : families())
+      known += (known.empty() ? "" : ", ") + row.modelType.str();
+    config->problem("expected 'model_type' to be one of " + known + ", got " + quoted(type));
+  }
+  if (const llvm::json::Value *quantized = config->find("quantization_config")) {
+    const llvm::json::Object *scheme = quantized->getAsObject();
+    config->problem("expected weights that are not quantised, got 'quantization_config' with 'quant_method' " +
+                    quoted(scheme ? scheme->getString("quant_method").value_or("unknown") : "unknown"));
+  }
+  if (llvm::Error error = config->takeProblems())
+    return std::move(error);
+
+  llvm::Expected<WeightSet> weights = WeightSet::openDirectory(directory);
+  if (!weights)
+    return weights.takeError();
+  context->loadDialect<attn::AttnDialect, arith::ArithDialect, func::FuncDialect, ml_program::MLProgramDialect,
+                       tensor::TensorDialect>();
+  Builder builder(context);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(builder.getUnknownLoc(), moduleName(directory));
+  (*module)->setAttr(attn::kWeightsAttr,
+                     builder.getStrArrayAttr(llvm::map_to_vector(
+                         weights->files(), [](const std::string &file) { return StringRef(file); })));
+  ImportContext import{context, directory.str(), options, std::move(*config), std::move(*weights), std::move(module)};
+  if (llvm::Error error = family->import(import))
+    return std::move(error);
+  return std::move(import.module);
+}
+
+//===----------------------------------------------------------------------===//
+// Weights of a module
+//===----------------------------------------------------------------------===//
+
+namespace {
+// Attributes that attn-pack-weights leaves on a parameter; see docs of that pass.
+constexpr StringRef kSource = "attn.source", kPack = "attn.pack", kParts = "attn.pack.parts";
+
+/// A tensor of the checkpoint that a parameter is made of.
+struct Source {
+  StringRef name;
+  llvm::SmallVector<int64_t> shape;
+};
+
+/// What a parameter is made of; empty after noting a problem.
+llvm::SmallVector<Source> sourcesOf(ml_program::GlobalOp global, Problems &problems) {
+  std::string where = "parameter @" + global.getSymName().str() + ": ";
+  auto type = dyn_cast<RankedTensorType>(global.getType());
+  if (!type || !type.hasStaticShape()) {
+    problems.add(where + "expected a tensor type with static shape");
+    return {};
+  }
+  llvm::SmallVector<Source> sources;
+  if (Attribute attribute = global->getAttr(kSource)) {
+    auto names = dyn_cast<ArrayAttr>(attribute);
+    if (!names || names.empty() || !llvm::all_of(names, [](Attribute name) { return isa<StringAttr>(name); })) {
+      problems.add(where + "expected '" + kSource + "' to be an array of tensor names");
+      return {};
+    }
+    for (StringRef name : names.getAsValueRange<StringAttr>())
+      sources.push_back({name, {}});
+  } else {
+    sources.push_back({global.getSymName(), {}});
+  }
+
+  auto pack = global->getAttrOfType<DictionaryAttr>(kPack);
+  auto kind = pack ? pack.getAs<StringAttr>("kind") : StringAttr();
+  bool panels = kind && kind.getValue() == "panels";
+  auto k = pack ? pack.getAs<IntegerAttr>("k") : IntegerAttr(), n = pack ? pack.getAs<IntegerAttr>("n") : IntegerAttr();
+  auto transposed = pack ? pack.getAs<BoolAttr>("transposed") : BoolAttr();
+  llvm::SmallVector<int64_t> parts;
+  if (auto array = global->getAttrOfType<DenseI64ArrayAttr>(kParts))
+    llvm::append_range(parts, array.asArrayRef());
+  else if (panels && n)
+    parts.push_back(n.getInt());
+  if (panels && (!k || !n)) {
+    problems.add(where + "expected 'k' and 'n' in '" + kPack + "'");
+    return {};
+  }
+  if (parts.empty()) // stored as it is
+    parts.assign(1, 0);
+  else if (!panels && type.getRank() != 1) {
+    problems.add(where + "expected one source for a parameter of rank " + llvm::Twine(type.getRank()));
+    return {};
+  }
+  if (parts.size() != sources.size()) {
+    problems.add(where + "expected " + llvm::Twine(parts.size()) + " sources, got " + llvm::Twine(sources.size()));
+    return {};
+  }
+  for (auto [source, part] : llvm::zip(sources, parts)) {
+    if (panels && transposed && transposed.getValue())
+      source.shape = {part, k.getInt()};
+    else if (panels)
+      source.shape = {k.getInt(), part};
+    else if (part)
+      source.shape = {part};
+    else
+      source.shape.assign(type.getShape().begin(), type.getShape().end());
+  }
+  return sources;
+}
+} // namespace
+
+llvm::Expected<WeightSet> openWeights(ModuleOp module, StringRef moduleDirectory) {
+  llvm::SmallVector<ml_program::GlobalOp> parameters;
+  for (auto global : module.getOps<ml_program::GlobalOp>())
+    if (isa_and_nonnull<ml_program::ExternAttr>(global.getValueAttr()))
+      parameters.push_back(global);
+
+  Attribute attribute = module->getAttr(attn::kWeightsAttr);
+  auto files = dyn_cast_or_null<ArrayAttr>(attribute);
+  if ((attribute && !files) || (!attribute && !parameters.empty()) ||
+      (files && !llvm::all_of(files, [](Attribute file) { return isa<StringAttr>(file); })))
+    return fail("expected the module attribute 'attn.weights' to be an array of safetensors files");
+  std::vector<std::string> paths;
+  if (files)
+    for (StringRef file : files.getAsValueRange<StringAttr>()) {
+      llvm::SmallString<128> path(moduleDirectory);
+      if (llvm::sys::path::is_absolute(file))
+        path = file;
+      else
+        llvm::sys::path::append(path, file);
+      paths.push_back(path.str().str());
+    }
+  llvm::Expected<WeightSet> weights = WeightSet::openFiles(paths);
+  if (!weights)
+    return weights.takeError();
+
+  Problems problems;
+  for (ml_program::GlobalOp parameter : parameters)
+    for (const Source &source : sourcesOf(parameter, problems)) {
+      const TensorView *tensor = weights->find(source.name);
+      std::string where = "parameter @" + parameter.getSymName().str() + ": expected tensor " + quoted(source.name);
+      if (!tensor)
+        problems.add(where + " of shape " + shapeText(source.shape) + ", got no such tensor");
+      else if (ArrayRef<int64_t>(tensor->shape) != ArrayRef<int64_t>(source.shape))
+        problems.add(where + " of shape " + shapeText(source.shape) + ", got " + shapeText(tensor->shape) + " in " +
+                     tensor->file);
+      else if (!isFloat(tensor->dtype))
+        problems.add(where + " of type F64, F32, F16 or BF16, got " + quoted(tensor->dtypeName));
+    }
+  if (llvm::Error error = problems.take("weights"))
+    return std::move(error);
+  return weights;
+}
+
+} // namespace attnc

@@ -1,0 +1,78 @@
+//===- Safetensors.h - Weights of a checkpoint, mapped and validated ---------------------===//
+// File format: u64 header bytes (little endian), JSON header, data. The header maps each tensor's name to
+// {"dtype", "shape", "data_offsets": [begin, end)} relative to the data. Source: the safetensors README,
+// github.com/huggingface/safetensors.
+#ifndef ATTNC_FRONTEND_SAFETENSORS_H
+#define ATTNC_FRONTEND_SAFETENSORS_H
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/Error.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace attnc {
+
+/// Element type of a stored tensor. `Other` may lie in a file but cannot be used; its name is kept.
+enum class DType { F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL, Other };
+
+/// The safetensors name of a type ("F32"); "other" for Other.
+llvm::StringRef dtypeName(DType dtype);
+/// Bytes of one element, 0 for Other.
+unsigned dtypeBytes(DType dtype);
+/// F64, F32, F16 and BF16: what `readAsFloat` reads.
+bool isFloat(DType dtype);
+
+/// One tensor in a mapped file. Row major, little endian, not necessarily aligned. Valid as long as its WeightSet.
+struct TensorView {
+  llvm::StringRef name;
+  DType dtype = DType::Other;
+  std::string dtypeName; // as written in the file
+  llvm::SmallVector<int64_t, 4> shape;
+  llvm::ArrayRef<char> data;
+  llvm::StringRef file; // path of the file that holds it
+
+  uint64_t elements() const;
+};
+
+/// Elements `first` … `first + out.size()` of a float tensor, in row-major order, as f32 (F64 is rounded to nearest).
+/// The caller guarantees `isFloat(tensor.dtype)` and the range.
+void readAsFloat(const TensorView &tensor, uint64_t first, llvm::MutableArrayRef<float> out);
+
+/// The tensors of one or several safetensors files, by name. Files are mapped, not read. Every file is fully checked
+/// when it is added: header length (at most 100 MB, within the file), JSON, known keys and types, dtype × shape = bytes
+/// (overflow-checked), and data that covers the rest of the file once, without overlaps or holes. Errors name the
+/// file and the tensor.
+class WeightSet {
+public:
+  /// An explicit list of files; a tensor may stand in one of them only.
+  static llvm::Expected<WeightSet> openFiles(llvm::ArrayRef<std::string> paths);
+
+  /// `model.safetensors`, or `model.safetensors.index.json` and the shards it names, which must lie in `directory`
+  /// and hold the tensors that the index says.
+  static llvm::Expected<WeightSet> openDirectory(llvm::StringRef directory);
+
+  /// Adds one file held in `buffer`, whose identifier is the path in messages.
+  llvm::Error add(std::unique_ptr<llvm::MemoryBuffer> buffer);
+
+  /// The tensor of that name, or null.
+  const TensorView *find(llvm::StringRef name) const;
+
+  size_t size() const { return tensors.size(); }
+
+  /// File names in the order added; as in the index, relative to the directory, after openDirectory.
+  llvm::ArrayRef<std::string> files() const { return names; }
+
+private:
+  std::vector<std::unique_ptr<llvm::MemoryBuffer>> buffers;
+  std::vector<std::string> names;
+  llvm::StringMap<TensorView> tensors;
+};
+
+} // namespace attnc
+
+#endif // ATTNC_FRONTEND_SAFETENSORS_H
