@@ -419,7 +419,7 @@ static const attn_library library = {
     .run = fake_run,
 };
 
-const attn_library *attn_query(uint32_t max_abi) {
+__attribute__((visibility("default"))) const attn_library *attn_query(uint32_t max_abi) {
 #ifdef FAKE_NEWER
   if (max_abi <= ATTN_ABI_VERSION)
     return NULL;
