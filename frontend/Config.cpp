@@ -71,7 +71,7 @@ double Config::number(StringRef keys, double min, double max, std::optional<doub
   std::optional<double> number = value ? value->getAsNumber() : std::nullopt;
   if (number && *number >= min && *number <= max) // also refuses NaN
     return *number;
-  mismatch(keys, llvm::formatv("a number from {0:g} to {1:g}", min, max).str());
+  mismatch(keys, "a number from " + valueText(min) + " to " + valueText(max));
   return fallback.value_or(min);
 }
 

@@ -189,7 +189,8 @@ private:
     int64_t d = model.width;
     Value norm = b.at("ln_1").layerNorm(x, p[0], p[1], model.epsilon);
     Value qkv = b.at("attn.c_attn").linear(norm, p[2], p[3]);
-    Value query = b.features(qkv, 0, d), key = b.features(qkv, d, d), value = b.features(qkv, 2 * d, d);
+    llvm::SmallVector<Value> parts = b.split(qkv, {d, d, d});
+    Value query = parts[0], key = parts[1], value = parts[2];
     b.at("attn");
     if (isCached) {
       b.create<attn::CacheAppendOp>(Type(), {key, value, cacheValue, layer});

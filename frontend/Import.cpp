@@ -73,7 +73,10 @@ llvm::Error addTokenIds(ImportContext &import, NamedAttrList &metadata) {
 }
 
 GraphBuilder::GraphBuilder(ModuleOp module)
-    : ImplicitLocOpBuilder(UnknownLoc::get(module.getContext()), module.getContext()), module(module) {}
+    : ImplicitLocOpBuilder(UnknownLoc::get(module.getContext()), module.getContext()), module(module) {
+  for (auto global : module.getOps<ml_program::GlobalOp>())
+    parameters[global.getSymName()] = global.getType();
+}
 
 GraphBuilder &GraphBuilder::at(StringRef name) {
   setLoc(NameLoc::get(getStringAttr(name)));
@@ -117,8 +120,8 @@ func::FuncOp GraphBuilder::entry(StringRef name, ArrayRef<Port> inputs, ArrayRef
 }
 
 Value GraphBuilder::load(StringRef parameter) {
-  auto global = module.lookupSymbol<ml_program::GlobalOp>(parameter);
-  return ml_program::GlobalLoadConstOp::create(*this, global.getType(), FlatSymbolRefAttr::get(global.getSymNameAttr()));
+  return ml_program::GlobalLoadConstOp::create(*this, parameters.at(parameter),
+                                               FlatSymbolRefAttr::get(getContext(), parameter));
 }
 
 /// `like`'s shape with `last` features, in f32.
@@ -160,14 +163,20 @@ Value GraphBuilder::activation(Value input, attn::ActivationKind kind) {
 
 Value GraphBuilder::add(Value a, Value b) { return arith::AddFOp::create(*this, a, b); }
 
-Value GraphBuilder::features(Value input, int64_t first, int64_t width) {
+llvm::SmallVector<Value> GraphBuilder::split(Value input, ArrayRef<int64_t> widths) {
   OpFoldResult batch = tensor::getMixedSize(*this, getLoc(), input, 0);
   OpFoldResult seq = tensor::getMixedSize(*this, getLoc(), input, 1);
   OpFoldResult zero = getIndexAttr(0), one = getIndexAttr(1);
-  return tensor::ExtractSliceOp::create(*this, withFeatures(input, width), input,
-                                        ArrayRef<OpFoldResult>{zero, zero, getIndexAttr(first)},
-                                        ArrayRef<OpFoldResult>{batch, seq, getIndexAttr(width)},
-                                        ArrayRef<OpFoldResult>{one, one, one});
+  llvm::SmallVector<Value> parts;
+  int64_t first = 0;
+  for (int64_t width : widths) {
+    parts.push_back(tensor::ExtractSliceOp::create(*this, withFeatures(input, width), input,
+                                                   ArrayRef<OpFoldResult>{zero, zero, getIndexAttr(first)},
+                                                   ArrayRef<OpFoldResult>{batch, seq, getIndexAttr(width)},
+                                                   ArrayRef<OpFoldResult>{one, one, one}));
+    first += width;
+  }
+  return parts;
 }
 
 } // namespace attnc

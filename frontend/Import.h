@@ -50,7 +50,8 @@ struct DimBound {
 /// i64 array where there are several.
 llvm::Error addTokenIds(ImportContext &import, mlir::NamedAttrList &metadata);
 
-/// Builds graphs of attn ops, one short line per op. Activations are f32, parameters any float type.
+/// Builds graphs of attn ops, one short line per op, in a module that holds its parameters. Activations are f32,
+/// parameters any float type.
 class GraphBuilder : public mlir::ImplicitLocOpBuilder {
 public:
   explicit GraphBuilder(mlir::ModuleOp module);
@@ -75,19 +76,22 @@ public:
   mlir::Value layerNorm(mlir::Value input, mlir::Value gamma, mlir::Value beta, double epsilon);
   mlir::Value activation(mlir::Value input, attn::ActivationKind kind);
   mlir::Value add(mlir::Value a, mlir::Value b);
-  /// Features `first` … `first + width` of `input [batch, seq, features]`.
-  mlir::Value features(mlir::Value input, int64_t first, int64_t width);
+  /// `input [batch, seq, features]` cut along its features into parts of these widths.
+  llvm::SmallVector<mlir::Value> split(mlir::Value input, llvm::ArrayRef<int64_t> widths);
 
   /// Creates an attn op. `operands` stand in the order of its definition; null ones, and those left out at the end, are
   /// absent. Attributes that `properties` does not set have their defaults.
   template <typename Op>
   mlir::Value create(mlir::Type result, llvm::ArrayRef<mlir::Value> operands, typename Op::Properties properties = {}) {
+    constexpr bool segmented = Op::template hasTrait<mlir::OpTrait::AttrSizedOperandSegments>();
     llvm::SmallVector<mlir::Value> present;
+    if constexpr (segmented)
+      properties.operandSegmentSizes = {};
     for (auto [index, operand] : llvm::enumerate(operands)) {
       if (!operand)
         continue;
       present.push_back(operand);
-      if constexpr (Op::template hasTrait<mlir::OpTrait::AttrSizedOperandSegments>())
+      if constexpr (segmented)
         properties.operandSegmentSizes[index] = 1;
     }
     mlir::Operation *op =
@@ -97,6 +101,7 @@ public:
 
 private:
   mlir::ModuleOp module;
+  llvm::StringMap<mlir::Type> parameters;
 };
 
 } // namespace attnc
