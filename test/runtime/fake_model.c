@@ -12,7 +12,7 @@
  *   static   x float32 [2, 3] -> y float32 [2, 3]: 2 * x
  *
  * Compile-time switches: FAKE_ABI=n (claim another ABI), FAKE_NEWER (needs a newer ABI), FAKE_SHORT_TABLE,
- * FAKE_BAD_TABLE, FAKE_BESIDE (weights in the file fake.weights), FAKE_BAD_HASH. */
+ * FAKE_BAD_TABLE, FAKE_ENTRIES=few|odd|stateless, FAKE_BESIDE (weights in the file fake.weights), FAKE_BAD_HASH. */
 #include "attn_abi.h"
 
 #include <stdarg.h>
@@ -77,6 +77,16 @@ static const attn_entry entries[N_ENTRIES] = {
     {SIZE, "overrun", 0, 0, 0, NULL, NULL, NULL, 0},
     {SIZE, "static", 0, 1, 1, NULL, static_in, static_out, 0},
 };
+/* Tables for tools that look for entries by name; their models are never run. */
+static const attn_tensor_info optional_in[] = {{"x", F32, ATTN_TENSOR_OPTIONAL, 1, {DIM(0)}}};
+static const attn_entry few[] = {{SIZE, "scale", 1, 1, 1, vector_dims, f32_in, f32_out, 0},
+                                 {SIZE, "half", 1, 1, 1, vector_dims, bf16_in, bf16_out, 0}};
+static const attn_entry odd[] = {{SIZE, "prefill", 1, 1, 1, vector_dims, optional_in, f32_out, 1},
+                                 {SIZE, "decode", 1, 1, 1, vector_dims, f32_in, f32_out, 1}};
+static const attn_entry stateless[] = {{SIZE, "prefill", 1, 1, 1, sequence_dims, decode_in, prefill_out, 0}};
+#ifndef FAKE_ENTRIES
+#define FAKE_ENTRIES entries
+#endif
 static const attn_variant variants[] = {{"never"}, {"fast"}, {"plain"}};
 
 /* ---- Open ------------------------------------------------------------------------------------------- */
@@ -398,9 +408,9 @@ static const attn_library library = {
 #endif
     .json = "{\"config\": {\"vocab_size\": 16}, \"family\": \"fake\"}",
     .n_variants = 3,
-    .n_entries = N_ENTRIES,
+    .n_entries = sizeof FAKE_ENTRIES / sizeof FAKE_ENTRIES[0],
     .variants = variants,
-    .entries = entries,
+    .entries = FAKE_ENTRIES,
     .weights_bytes = sizeof weights,
 #ifdef FAKE_BESIDE
     .weights_file = "fake.weights",

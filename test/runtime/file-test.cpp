@@ -100,6 +100,49 @@ TEST(File, LinkedModel) {
   EXPECT_EQ(file, nullptr);
 }
 
+// The fake model's table with one thing wrong.
+attn_library table;
+std::vector<attn_entry> tableEntries;
+const attn_library *queryTable(uint32_t) { return &table; }
+
+TEST(File, DamagedTables) {
+  Fake fake;
+  attn_dim badDim = {"n", 5, 4}, namelessDim = {nullptr, 1, 4};
+  attn_tensor_info badRank = {"x", f32, 0, 9, {}}, badDimension = {"x", f32, 0, 1, {-9}},
+                   nameless = {nullptr, f32, 0, 0, {}};
+  attn_variant namelessVariant = {nullptr};
+  auto check = [&](const char *part, auto damage) {
+    table = *fake.library;
+    tableEntries.assign(fake.library->entries, fake.library->entries + 2);
+    table.entries = tableEntries.data();
+    table.n_entries = 2;
+    Error error;
+    attn_file *file = nullptr;
+    ASSERT_EQ(attn_file_link(queryTable, "linked", &file, &error), 0) << error.text;
+    attn_file_free(file);
+    damage();
+    expectError(attn_file_link(queryTable, "linked", &file, &error), error, ATTN_CORRUPT_FILE,
+                std::string("'linked' has a damaged table: ") + part);
+    EXPECT_EQ(file, nullptr);
+  };
+  check("name, build id or metadata missing", [&] { table.json = nullptr; });
+  check("no entries or no variants", [&] { table.n_entries = 0; });
+  check("no entries or no variants", [&] { table.variants = nullptr; });
+  check("a function is missing", [&] { table.state_op = nullptr; });
+  check("weights smaller than their header", [&] { table.weights_bytes = 63; });
+  check("weights are neither inside nor beside the file", [&] { table.weights = nullptr; });
+  check("weights are neither inside nor beside the file", [&] { table.weights = nullptr, table.weights_file = ""; });
+  check("entries of unexpected size", [&] { tableEntries[0].size = 8; });
+  check("entries of unexpected size", [&] { tableEntries[0].size += 1; });
+  check("a variant without name", [&] { table.variants = &namelessVariant, table.n_variants = 1; });
+  check("a damaged entry", [&] { tableEntries[1].name = nullptr; });
+  check("a damaged entry", [&] { tableEntries[1].in = nullptr; });
+  check("a damaged entry", [&] { tableEntries[1].dims = &badDim, tableEntries[1].n_dims = 1; });
+  check("a damaged entry", [&] { tableEntries[1].dims = &namelessDim, tableEntries[1].n_dims = 1; });
+  for (attn_tensor_info *info : {&badRank, &badDimension, &nameless})
+    check("a damaged entry", [&] { tableEntries[0].out = info, tableEntries[0].n_out = 1; });
+}
+
 TEST(File, Variants) {
   Fake fake;
   Error error;
