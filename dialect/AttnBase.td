@@ -118,6 +118,7 @@ def Attn_FloatShaped : Attn_Shaped<Attn_Float>;
 def Attn_IdShaped : Attn_Shaped<Attn_Id>;
 def Attn_FloatBuffer : StridedMemRefOf<[Attn_Float]>;
 def Attn_IdBuffer : StridedMemRefOf<[Attn_Id]>;
+def Attn_Scratch : MemRefRankOf<[I8], [2]>;
 def Attn_FloatTensor : RankedTensorOf<[Attn_Float]>;
 def Attn_IdTensor : RankedTensorOf<[Attn_Id]>;
 

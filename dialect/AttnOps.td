@@ -99,6 +99,8 @@ def Attn_LinearOp : Attn_DualOp<"linear", [AttrSizedOperandSegments]> {
     every number of rows. `norm(gamma, beta)` is the prologue `attn.layer_norm` (`norm = layer`) or
     `attn.rms_norm` (`norm = rms`) with `epsilon`.
 
+    In a task, `scratch` is that of all workers, a row each: the normalised rows and one register tile of the result.
+
     After `attn-pack-weights` the weight is packed in panels of 16 columns: f32 `[⌈N/16⌉, K, 16]`, 16-bit
     types `[⌈N/16⌉, ⌈K/2⌉, 16, 2]`, zero beyond N and K.
 
@@ -114,7 +116,7 @@ def Attn_LinearOp : Attn_DualOp<"linear", [AttrSizedOperandSegments]> {
   let arguments = (ins Attn_FloatShaped:$input, Attn_FloatShaped:$weight,
                        Optional<Attn_FloatShaped>:$gamma, Optional<Attn_FloatShaped>:$beta,
                        Optional<Attn_FloatShaped>:$bias, Optional<Attn_FloatShaped>:$residual,
-                       Optional<Attn_FloatBuffer>:$init,
+                       Optional<Attn_FloatBuffer>:$init, Optional<Attn_Scratch>:$scratch,
                        DefaultValuedAttr<Attn_ActivationAttr, "ActivationKind::none">:$activation,
                        DefaultValuedAttr<Attn_NormAttr, "NormKind::none">:$norm,
                        DefaultValuedAttr<F64Attr, "1e-05">:$epsilon,
@@ -122,7 +124,7 @@ def Attn_LinearOp : Attn_DualOp<"linear", [AttrSizedOperandSegments]> {
   let results = (outs Optional<Attn_FloatTensor>:$result);
   let assemblyFormat = [{
     $input `,` $weight (`norm` $norm^ `(` $gamma (`,` $beta^)? `)`)? (`bias` $bias^)?
-    (`activation` $activation^)? (`residual` $residual^)? (`outs` $init^)? attr-dict
+    (`activation` $activation^)? (`residual` $residual^)? (`outs` $init^)? (`scratch` $scratch^)? attr-dict
     `:` functional-type(operands, results)
   }];
   let hasCanonicalizer = 1;
@@ -358,6 +360,18 @@ def Attn_CacheAppendOp : Attn_Op<"cache_append", [DeclareOpInterfaceMethods<Memo
   let hasVerifier = 1;
 }
 
+def Attn_CacheViewOp : Attn_Op<"cache_view", [Pure]> {
+  let summary = "the cache as the buffers it consists of";
+  let description = [{
+    Made by `attn-bufferize` at the start of a function, from its arguments: `pages [elements]`, `table [batch, pages of a
+    sequence]`, `past [batch]` tokens, and the keys of a `page`.
+  }];
+  let arguments = (ins Attn_FloatBuffer:$pages, Attn_IdBuffer:$table, Attn_IdBuffer:$past, Index:$page);
+  let results = (outs Attn_CacheType:$cache);
+  let assemblyFormat = [{ $pages `,` $table `,` $past `,` $page attr-dict
+                          `:` type($pages) `,` type($table) `,` type($past) `->` type($cache) }];
+}
+
 def Attn_CacheReadOp : Attn_DualOp<"cache_read"> {
   let summary = "a layer's cached keys or values as one tensor";
   let description = [{
@@ -400,9 +414,9 @@ def Attn_OnlineAttentionOp : Attn_Op<"online_attention", [AttrSizedOperandSegmen
     The task of `attn.attention`: `query [rows, head_dim]` and `out [rows, head_dim_v]` are strided views of one
     query head, `first` is the index of the first row within the queries, `keys` the number of keys.
     Keys and values are packed panels `key [⌈keys/64⌉, head_dim, 64]`, `value [keys, roundup(head_dim_v, 16)]`, or the
-    cache's pages: `pages [elements]`, `table [pages of the sequence]`, `page` keys each, at element
-    offsets `base`, with `past` tokens before this call. `key_mask [keys]` as in attention; its presence is only known at run time.
-    `scratch` is this worker's: scores `[query_rows, 512]` and the scaled query block.
+    cache's pages: `pages [elements]`, `table [pages of the sequence]`, `page` keys each, `page_stride` elements apart, this
+    head's keys and values at `key_base` and `value_base` within a page, with `past` tokens before this call. `key_mask [keys]` as in attention; its presence is only known at run time.
+    `scratch` is that of all workers, a row each: the scores of one block, scaled queries, accumulators.
 
     Blocks of 512 keys at absolute multiples are softmaxed on their own maximum and merged in order:
     `m' = max(m, m_b)`, `o' = o·2^(m-m') + o_b·2^(m_b-m')` (Milakov and Gimelshein 2018), in base 2, so a row's bits
@@ -411,12 +425,12 @@ def Attn_OnlineAttentionOp : Attn_Op<"online_attention", [AttrSizedOperandSegmen
   let arguments = !con((ins Attn_FloatBuffer:$query, Index:$first,
       Index:$keys, Optional<Attn_FloatBuffer>:$key, Optional<Attn_FloatBuffer>:$value,
       Optional<Attn_FloatBuffer>:$pages, Optional<Attn_IdBuffer>:$table, Optional<Index>:$page,
-      Optional<Index>:$key_base, Optional<Index>:$value_base, Optional<Index>:$past,
+      Optional<Index>:$page_stride, Optional<Index>:$key_base, Optional<Index>:$value_base, Optional<Index>:$past,
       Optional<Attn_IdBuffer>:$key_mask, Attn_FloatBuffer:$init, Optional<Attn_FloatBuffer>:$lse,
-      Attn_FloatBuffer:$scratch), scoreAttributes);
+      Attn_Scratch:$scratch), scoreAttributes);
   let assemblyFormat = [{
     $query `first` $first `keys` $keys (`packed` $key^ `,` $value)?
-    (`pages` $pages^ `[` $table `]` `of` $page `at` $key_base `,` $value_base `past` $past)?
+    (`pages` $pages^ `[` $table `]` `of` $page `stride` $page_stride `at` $key_base `,` $value_base `past` $past)?
     (`key_mask` $key_mask^)? `outs` $init (`lse` $lse^)? `scratch` $scratch attr-dict
     `:` type(operands)
   }];

@@ -15,4 +15,174 @@ def NameDims : Pass<"attn-name-dims", "::mlir::ModuleOp"> {
   }];
 }
 
+def RaiseAttention : Pass<"attn-raise-attention", "::mlir::func::FuncOp"> {
+  let summary = "products around a softmax to attn.attention";
+  let description = [{
+    Finds `softmax(q·kᵀ·scale + mask)·v` written with `linalg` products of rank 2, 3 or 4, with or without transposes,
+    `tensor.collapse_shape` of batch and heads, constant scales (of the scores, query or key), a soft cap
+    `c·tanh(s/c)`, and an added mask or `select(keep, scores, -inf)`. Rank 2 and 3 become packed attention with one
+    head. No scale becomes `scale = 1.0`.
+
+    ```mlir
+    %s = linalg.batch_matmul indexing_maps = [...] ins(%q, %k : tensor<?x?x64xf32>, tensor<?x?x64xf32>) outs(%zero : ...) -> tensor<?x?x?xf32>
+    %scaled = arith.mulf %s, %eighth : tensor<?x?x?xf32>
+    %p = linalg.softmax dimension(2) ins(%scaled : ...) outs(...) -> tensor<?x?x?xf32>
+    %o = linalg.batch_matmul ins(%p, %v : ...) outs(%zero2 : ...) -> tensor<?x?x64xf32>
+    // becomes
+    %o = attn.attention %q, %k, %v {num_heads = 1 : i64, scale = 1.250000e-01 : f64} : ... -> tensor<?x?x64xf32>
+    ```
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def FoldLayouts : Pass<"attn-fold-layouts", "::mlir::func::FuncOp"> {
+  let summary = "splitting and merging heads becomes indexing of attention";
+  let description = [{
+    Attention over query, key and value that were split into heads, with heads merged after it, becomes packed attention:
+    nothing is copied. `linalg.transpose` of `[batch, seq, heads, head_dim]` counts as a split or merge.
+
+    ```mlir
+    %q = attn.split_heads %x into 12 : (tensor<?x?x768xf32>) -> tensor<?x12x?x64xf32>
+    // likewise %k, %v
+    %a = attn.attention %q, %k, %v {causal} : ... -> tensor<?x12x?x64xf32>
+    %o = attn.merge_heads %a : (tensor<?x12x?x64xf32>) -> tensor<?x?x768xf32>
+    // becomes
+    %o = attn.attention %x, %y, %z {causal, num_heads = 12 : i64} : ... -> tensor<?x?x768xf32>
+    ```
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def FuseEpilogues : Pass<"attn-fuse-epilogues", "::mlir::func::FuncOp"> {
+  let summary = "bias, activation and residual into products and lookups";
+  let description = [{
+    An addition of a vector repeated over all rows becomes the `bias` of the `attn.linear` before it, an activation its
+    `activation`, an addition of another tensor its `residual`; of two products the later one adds the other. An
+    `attn.embedding` takes a residual too. The order is `activation(x·W + bias) + residual`.
+
+    ```mlir
+    %0 = attn.linear %x, %w : ...
+    %1 = linalg.broadcast ins(%b : tensor<3072xf32>) outs(...) dimensions = [0, 1]
+    %2 = arith.addf %0, %1 : tensor<?x?x3072xf32>
+    %3 = attn.activation gelu_tanh %2 : ...
+    // becomes
+    %3 = attn.linear %x, %w bias %b activation gelu_tanh : ...
+    ```
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect"];
+}
+
+def FuseProjections : Pass<"attn-fuse-projections", "::mlir::ModuleOp"> {
+  let summary = "products of one input become one product";
+  let description = [{
+    `attn.linear`s of one input without activation and residual become one over `attn.concat_parameters` of their weights
+    (and biases), with slices of its result. Weights are parameters, or arguments of a block function: then its callers
+    join what they pass.
+
+    ```mlir
+    %q = attn.linear %x, %wq : (tensor<?x?x768xf32>, tensor<768x768xf32>) -> tensor<?x?x768xf32>
+    %k = attn.linear %x, %wk : (tensor<?x?x768xf32>, tensor<768x256xf32>) -> tensor<?x?x256xf32>
+    // becomes
+    %w = attn.concat_parameters %wq, %wk dim 1 : (tensor<768x768xf32>, tensor<768x256xf32>) -> tensor<768x1024xf32>
+    %qk = attn.linear %x, %w : (tensor<?x?x768xf32>, tensor<768x1024xf32>) -> tensor<?x?x1024xf32>
+    %q = tensor.extract_slice %qk[0, 0, 0] [%b, %s, 768] [1, 1, 1] : ...
+    %k = tensor.extract_slice %qk[0, 0, 768] [%b, %s, 256] [1, 1, 1] : ...
+    ```
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def FuseNorms : Pass<"attn-fuse-norms", "::mlir::func::FuncOp"> {
+  let summary = "layer and RMS norms into the products that read them";
+  let description = [{
+    A norm whose result is only the input of `attn.linear`s becomes their prologue; each computes it again, so run
+    `attn-fuse-projections` first.
+
+    ```mlir
+    %n = attn.layer_norm %x, %g, %b : ...
+    %y = attn.linear %n, %w : ...
+    // becomes
+    %y = attn.linear %x, %w norm layer(%g, %b) : ...
+    ```
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect"];
+}
+
+def ChooseLayouts : Pass<"attn-choose-layouts", "::mlir::func::FuncOp"> {
+  let summary = "keys and values in the micro-kernel's layout";
+  let description = [{
+    An attention over keys and values that are not cached packs them once, in the layout of a cache page; all query blocks
+    and heads read that.
+
+    ```mlir
+    %o = attn.attention %q, %k, %v {num_heads = 4 : i64} : (tensor<?x?x64xf32>, ...)
+    // becomes
+    %kp = attn.pack_keys %k heads 4 : (tensor<?x?x64xf32>) -> tensor<?x4x?x16x64xf32>
+    %vp = attn.pack_values %v heads 4 : (tensor<?x?x64xf32>) -> tensor<?x4x?x16xf32>
+    %o = attn.attention %q, %kp, %vp {num_heads = 4 : i64, num_kv_heads = 4 : i64} : ...
+    ```
+  }];
+}
+
+def PackWeights : Pass<"attn-pack-weights", "::mlir::ModuleOp"> {
+  let summary = "parameters in their final layout and place in the weights segment";
+  let description = [{
+    Weights of `attn.linear` become panels of 16 columns (see the op), the same for every instruction set; an embedding
+    that shares its table with a linear reads the panels. Vectors are widened to f32. `attn.concat_parameters` becomes one
+    parameter with several sources. Every parameter in use gets `attn.pack` (how), `attn.source` (from what) and
+    `attn.offset` (where); unused ones are dropped. Only types and attributes change: the bytes are written when the file is.
+  }];
+}
+
+def Bufferize : Pass<"attn-bufferize", "::mlir::ModuleOp"> {
+  let summary = "tensors to buffers, results to caller-allocated arguments";
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
+  let description = [{
+    Every op becomes its buffer form, with a `memref.alloc` for each result that is not the function's. A function's arguments
+    become: the run's context, inputs, outputs, (pages, table, past, page) if it uses a cache, weights, workspace,
+    workers. A call passes the workspace that `CALLEE.workspace(dims..., workers)` asks for.
+    Own code because results have dynamic sizes, which upstream's buffer-results-to-out-params refuses.
+  }];
+}
+
+def TileToTasks : Pass<"attn-tile-to-tasks", "::mlir::ModuleOp"> {
+  let summary = "ops on buffers to parallel tasks";
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
+  let description = [{
+    Every op becomes an `scf.forall` whose body is one task: the same op on subviews (attention: `attn.online_attention`).
+    How work is split depends on sizes only, never on the number of workers. Scratch memory is an allocation of
+    `workers` rows.
+  }];
+}
+
+def PlanWorkspace : Pass<"attn-plan-workspace", "::mlir::ModuleOp"> {
+  let summary = "allocations to offsets in one workspace";
+  let description = [{
+    Buffers whose sizes have the same dynamic factors form a class; within a class offsets are packed at compile time by
+    lifetime, largest first. Offsets are computed at entry from the dimensions. Fills in `NAME.workspace`, the bytes needed.
+  }];
+}
+
+def EmitLoops : Pass<"attn-emit-loops", "::mlir::ModuleOp"> {
+  let summary = "tasks to vector loops";
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::linalg::LinalgDialect"];
+  let description = [{ Each op has one emitter: EmitLinear.cpp, EmitAttention.cpp, EmitRows.cpp. }];
+}
+
+def OutlineTasks : Pass<"attn-outline-tasks", "::mlir::ModuleOp"> {
+  let summary = "task bodies to kernel functions";
+  let description = [{
+    `scf.forall` becomes `attn.dispatch @kernel[count](captures)`. Kernels that are equal are one function.
+  }];
+}
+
+def ConvertToLLVM : Pass<"attn-convert-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "dispatch and fail to calls of the support code, math to polynomials";
+  let description = [{
+    What is left are upstream dialects, which upstream's conversions take to the LLVM dialect.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect"];
+}
+
 #endif // ATTN_PASSES_TD

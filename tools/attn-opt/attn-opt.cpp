@@ -1,5 +1,6 @@
 //===- attn-opt.cpp - Every attn pass, plus upstream's ---------------------------------===//
 #include "dialect/AttnDialect.h"
+#include "passes/Pipeline.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllPasses.h"
@@ -7,6 +8,7 @@
 
 int main(int argc, char **argv) {
   mlir::registerAllPasses();
+  attnc::registerPassesAndPipelines();
   mlir::DialectRegistry registry;
   mlir::registerAllDialects(registry);
   registry.insert<attnc::attn::AttnDialect>();

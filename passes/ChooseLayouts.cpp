@@ -1,0 +1,49 @@
+//===- ChooseLayouts.cpp - Keys and values in the micro-kernel's layout ------------------===//
+#include "passes/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace attnc {
+#define GEN_PASS_DEF_CHOOSELAYOUTS
+#include "passes/Passes.h.inc"
+
+namespace {
+using namespace attn;
+
+struct PackKeysAndValues : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
+    if (!op.getKey() || op.isPacked())
+      return rewriter.notifyMatchFailure(op, "keys are cached or packed already");
+    auto key = cast<RankedTensorType>(op.getKey().getType());
+    int64_t batch = key.getDimSize(0), keys = key.getDimSize(key.getRank() == 3 ? 1 : 2), heads = op.getKvHeads();
+    int64_t panels = ShapedType::isDynamic(keys) ? keys : llvm::divideCeil(keys, kKeyPanel);
+    Type f32 = rewriter.getF32Type();
+    Value packedKeys = PackKeysOp::create(
+        rewriter, op.getLoc(), RankedTensorType::get({batch, heads, panels, op.getHeadDim(), kKeyPanel}, f32),
+        op.getKey(), Value(), heads).getResult();
+    Value packedValues = PackValuesOp::create(
+        rewriter, op.getLoc(),
+        RankedTensorType::get({batch, heads, keys, (int64_t)llvm::alignTo(op.getHeadDimV(), kPanel)}, f32),
+        op.getValue(), Value(), heads).getResult();
+    rewriter.modifyOpInPlace(op, [&] {
+      op.getKeyMutable().assign(packedKeys);
+      op.getValueMutable().assign(packedValues);
+      op.setNumKvHeads(heads);
+    });
+    return success();
+  }
+};
+
+struct ChooseLayouts : impl::ChooseLayoutsBase<ChooseLayouts> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    patterns.add<PackKeysAndValues>(&getContext());
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+} // namespace
+} // namespace attnc

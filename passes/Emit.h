@@ -1,0 +1,145 @@
+//===- Emit.h - A handful of helpers that make emitters read like pseudo-code --------------===//
+#ifndef ATTNC_PASSES_EMIT_H
+#define ATTNC_PASSES_EMIT_H
+
+#include "dialect/AttnDialect.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/PatternMatch.h"
+
+namespace attnc {
+using namespace mlir;
+
+/// Index and vector arithmetic at one location. `lanes` f32 values make a vector of the target.
+struct Emit {
+  OpBuilder &b;
+  Location loc;
+  int64_t lanes;
+
+  Emit(OpBuilder &b, Location loc, int64_t lanes = 1) : b(b), loc(loc), lanes(lanes) {}
+
+  // Indices.
+  Value idx(int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
+  Value add(Value a, Value c) { return arith::AddIOp::create(b, loc, a, c); }
+  Value add(Value a, int64_t c) { return c == 0 ? a : add(a, idx(c)); }
+  Value sub(Value a, Value c) { return arith::SubIOp::create(b, loc, a, c); }
+  Value mul(Value a, Value c) { return arith::MulIOp::create(b, loc, a, c); }
+  Value mul(Value a, int64_t c) { return mul(a, idx(c)); }
+  Value divFloor(Value a, int64_t c) { return arith::DivUIOp::create(b, loc, a, idx(c)); }
+  Value divFloor(Value a, Value c) { return arith::DivUIOp::create(b, loc, a, c); }
+  Value divCeil(Value a, int64_t c) { return divFloor(add(a, c - 1), c); }
+  Value rem(Value a, Value c) { return arith::RemUIOp::create(b, loc, a, c); }
+  Value min(Value a, Value c) { return arith::MinSIOp::create(b, loc, a, c); }
+  Value max(Value a, Value c) { return arith::MaxSIOp::create(b, loc, a, c); }
+  Value less(Value a, Value c) { return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, a, c); }
+  Value select(Value c, Value t, Value f) { return arith::SelectOp::create(b, loc, c, t, f); }
+  Value toIndex(Value v) {
+    return v.getType().isIndex() ? v : arith::IndexCastOp::create(b, loc, b.getIndexType(), v).getResult();
+  }
+  Value dim(Value memref, int64_t d) {
+    int64_t size = cast<MemRefType>(memref.getType()).getDimSize(d);
+    return ShapedType::isDynamic(size) ? memref::DimOp::create(b, loc, memref, d).getResult() : idx(size);
+  }
+
+  // Vectors of f32.
+  VectorType vec(int64_t n) { return VectorType::get({n}, b.getF32Type()); }
+  VectorType vec() { return vec(lanes); }
+  Value f32(double v) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v)); }
+  Value splat(double v) {
+    return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vec(), APFloat(float(v))));
+  }
+  Value broadcast(Value scalar) { return vector::BroadcastOp::create(b, loc, vec(), scalar); }
+  Value load(Value memref, ValueRange at) { return vector::LoadOp::create(b, loc, vec(), memref, at); }
+  void store(Value v, Value memref, ValueRange at) { vector::StoreOp::create(b, loc, v, memref, at); }
+  Value load1(Value memref, ValueRange at) { return memref::LoadOp::create(b, loc, memref, at); }
+  void store1(Value v, Value memref, ValueRange at) { memref::StoreOp::create(b, loc, v, memref, at); }
+  Value fma(Value a, Value c, Value acc) { return vector::FMAOp::create(b, loc, a, c, acc); }
+  Value addf(Value a, Value c) { return arith::AddFOp::create(b, loc, a, c); }
+  Value subf(Value a, Value c) { return arith::SubFOp::create(b, loc, a, c); }
+  Value mulf(Value a, Value c) { return arith::MulFOp::create(b, loc, a, c); }
+  Value divf(Value a, Value c) { return arith::DivFOp::create(b, loc, a, c); }
+  /// a > c ? a : c, one instruction; a NaN in c stays.
+  Value maxf(Value a, Value c) {
+    return select(arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, a, c), a, c);
+  }
+  Value reduceAdd(Value v) { return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, v); }
+  Value reduceMax(Value v) { return vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXNUMF, v); }
+
+  /// True in the first `valid` of the lanes.
+  Value maskFor(Value valid) {
+    return vector::CreateMaskOp::create(b, loc, VectorType::get({lanes}, b.getI1Type()), valid);
+  }
+  Value load(Value memref, ValueRange at, Value mask) {
+    return mask ? vector::MaskedLoadOp::create(b, loc, vec(), memref, at, mask, splat(0)).getResult()
+                : load(memref, at);
+  }
+  void store(Value v, Value memref, ValueRange at, Value mask) {
+    if (mask)
+      vector::MaskedStoreOp::create(b, loc, memref, at, mask, v);
+    else
+      store(v, memref, at);
+  }
+
+  /// for (i = lo; i < hi; i += step) with loop-carried values.
+  SmallVector<Value> loop(Value lo, Value hi, int64_t step, ValueRange init,
+                          function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+    auto loop = scf::ForOp::create(b, loc, lo, hi, idx(step), init);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    SmallVector<Value> results = body(loop.getInductionVar(), loop.getRegionIterArgs());
+    if (init.empty())
+      return {};
+    scf::YieldOp::create(b, loc, results);
+    return loop.getResults();
+  }
+  void loop(Value lo, Value hi, int64_t step, function_ref<void(Value)> body) {
+    loop(lo, hi, step, {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+      body(i);
+      return {};
+    });
+  }
+  void ifThen(Value condition, function_ref<void()> body) {
+    auto op = scf::IfOp::create(b, loc, condition, /*withElse=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(op.thenBlock());
+    body();
+  }
+
+  /// Vectors over `n` (static) values: whole ones in a loop, the rest masked. `body(index, mask or null, carried)`.
+  SmallVector<Value> overVectors(int64_t n, ValueRange init,
+                                 function_ref<SmallVector<Value>(Value, Value, ValueRange)> body) {
+    int64_t whole = n / lanes * lanes;
+    SmallVector<Value> carried(init);
+    if (whole)
+      carried = loop(idx(0), idx(whole), lanes, init,
+                     [&](Value i, ValueRange args) { return body(i, Value(), args); });
+    if (whole != n)
+      carried = body(idx(whole), maskFor(idx(n - whole)), carried);
+    return carried;
+  }
+};
+
+/// 2^x for x ≤ 127, f32 vectors of any width: max relative error 2e-7; below -127 and for -inf 0; NaN stays.
+Value emitExp2(Emit &e, Value x);
+
+/// The activation `kind` of `x`, an f32 scalar or vector; formulas in attn.activation.
+Value emitActivation(Emit &e, attn::ActivationKind kind, Value x);
+
+/// One row of `k` values, normalised: out[j] = norm(in[j])·gamma[j] + beta[j]; beta may be null.
+void emitNorm(Emit &e, attn::NormKind kind, double epsilon, int64_t k, Value in, Value inRow, Value gamma, Value beta,
+              Value out, Value outRow);
+
+void populateEmitLinear(RewritePatternSet &patterns, attn::TargetAttr target);
+void populateEmitAttention(RewritePatternSet &patterns, attn::TargetAttr target);
+void populateEmitRows(RewritePatternSet &patterns, attn::TargetAttr target);
+
+/// Scratch of one worker, in f32: see the emitters.
+int64_t linearScratch(attn::TargetAttr target, int64_t k);
+int64_t attentionScratch(attn::TargetAttr target, int64_t headDim, int64_t headDimV);
+
+} // namespace attnc
+
+#endif // ATTNC_PASSES_EMIT_H

@@ -1,0 +1,50 @@
+//===- EmitLoops.cpp - Tasks to vector loops --------------------------------------------------===//
+#include "passes/Emit.h"
+#include "passes/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
+
+namespace attnc {
+#define GEN_PASS_DEF_EMITLOOPS
+#include "passes/Passes.h.inc"
+
+namespace {
+using namespace attn;
+
+struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
+  void runOnOperation() override {
+    auto target = getOperation()->getAttrOfType<TargetAttr>(kTargetAttr);
+    if (!target) {
+      getOperation().emitError() << "expected '" << kTargetAttr << "' on the module";
+      return signalPassFailure();
+    }
+    RewritePatternSet patterns(&getContext());
+    populateEmitLinear(patterns, target);
+    populateEmitAttention(patterns, target);
+    populateEmitRows(patterns, target);
+    walkAndApplyPatterns(getOperation(), std::move(patterns));
+    // Copies of strided views would become calls of a run-time library; linalg.copy becomes loops.
+    getOperation().walk([](memref::CopyOp copy) {
+      OpBuilder b(copy);
+      linalg::CopyOp::create(b, copy.getLoc(), copy.getSource(), copy.getTarget());
+      copy.erase();
+    });
+    getOperation().walk([](CacheViewOp view) {
+      if (view.use_empty())
+        view.erase();
+    });
+    WalkResult left = getOperation().walk([](Operation *op) {
+      if (!isa<AttnDialect>(op->getDialect()) || isa<WorkerOp, FailOp>(op))
+        return WalkResult::advance();
+      op->emitOpError("is not lowered yet");
+      return WalkResult::interrupt();
+    });
+    if (left.wasInterrupted())
+      signalPassFailure();
+  }
+};
+} // namespace
+} // namespace attnc

@@ -1,0 +1,82 @@
+//===- Tasks.h - Parallel tasks and views of one task ---------------------------------------===//
+#ifndef ATTNC_PASSES_TASKS_H
+#define ATTNC_PASSES_TASKS_H
+
+#include "passes/Emit.h"
+#include "passes/Signature.h"
+
+namespace attnc {
+
+/// The name that profiles show for a task, on its `scf.forall`.
+constexpr llvm::StringLiteral kOpAttr = "attn.op";
+
+/// `count` tasks; `body(task)` is one.
+inline void forTasks(Emit &e, Value count, StringRef name, function_ref<void(Value)> body) {
+  auto forall = scf::ForallOp::create(e.b, e.loc, ArrayRef<OpFoldResult>{OpFoldResult(count)}, ValueRange(), std::nullopt);
+  forall->setAttr(kOpAttr, e.b.getStringAttr(name));
+  OpBuilder::InsertionGuard guard(e.b);
+  e.b.setInsertionPointToStart(forall.getBody());
+  body(forall.getInductionVar(0));
+}
+
+/// [d0, d1, ..., K] as [d0·d1·…, K], or [rows] without a last dimension of features.
+inline Value flattenRows(Emit &e, Value memref, bool features = true) {
+  int64_t rank = cast<MemRefType>(memref.getType()).getRank();
+  SmallVector<ReassociationIndices> groups(1);
+  for (int64_t d = 0; d < rank - features; ++d)
+    groups[0].push_back(d);
+  if (features)
+    groups.push_back({rank - 1});
+  if ((int64_t)groups[0].size() == 1)
+    return memref;
+  return memref::CollapseShapeOp::create(e.b, e.loc, memref, groups);
+}
+
+/// A view of `sizes` at `offsets`, without the dimensions of size 1 that `drop` names (first ones).
+inline Value subview(Emit &e, Value memref, ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
+                     int64_t dropLeading = 0) {
+  auto type = cast<MemRefType>(memref.getType());
+  SmallVector<OpFoldResult> strides(offsets.size(), e.b.getIndexAttr(1));
+  auto full = cast<MemRefType>(memref::SubViewOp::inferResultType(type, offsets, sizes, strides));
+  auto result = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
+      full.getShape().drop_front(dropLeading), type, offsets, sizes, strides));
+  return memref::SubViewOp::create(e.b, e.loc, result, memref, offsets, sizes, strides);
+}
+
+/// Rows first … first + count of [rows, ...].
+inline Value rowsOf(Emit &e, Value memref, Value first, Value count) {
+  auto type = cast<MemRefType>(memref.getType());
+  SmallVector<OpFoldResult> offsets(type.getRank(), e.b.getIndexAttr(0)), sizes;
+  offsets[0] = first;
+  sizes.push_back(count);
+  for (int64_t d = 1; d < type.getRank(); ++d)
+    sizes.push_back(type.isDynamicDim(d) ? OpFoldResult(e.dim(memref, d))
+                                         : OpFoldResult(e.b.getIndexAttr(type.getDimSize(d))));
+  return subview(e, memref, offsets, sizes);
+}
+
+/// [keys, head_dim] of one batch row and head, of [batch, seq, heads·head_dim] or [batch, heads, seq, head_dim].
+inline Value headOf(Emit &e, Value memref, Value batch, Value head, Value first, Value count, int64_t headDim) {
+  OpFoldResult zero = e.b.getIndexAttr(0), one = e.b.getIndexAttr(1), width = e.b.getIndexAttr(headDim);
+  if (cast<MemRefType>(memref.getType()).getRank() == 3)
+    return subview(e, memref, {batch, first, e.mul(head, headDim)}, {one, count, width}, 1);
+  return subview(e, memref, {batch, head, first, zero}, {one, one, count, width}, 2);
+}
+
+/// Where one layer's and head's keys and values lie in the cache (see !attn.cache).
+struct CachePlace {
+  Value pageStride, keyBase, valueBase; // elements
+};
+inline CachePlace cachePlace(Emit &e, attn::CacheType cache, Value page, Value layer, Value kvHead) {
+  int64_t dvp = llvm::alignTo(cache.getHeadDimV(), attn::kPanel);
+  Value perHead = e.mul(page, cache.getHeadDim() + dvp);
+  CachePlace place;
+  place.pageStride = e.mul(perHead, cache.getLayers() * cache.getKvHeads());
+  place.keyBase = e.mul(e.add(e.mul(layer, cache.getKvHeads()), kvHead), perHead);
+  place.valueBase = e.add(place.keyBase, e.mul(page, cache.getHeadDim()));
+  return place;
+}
+
+} // namespace attnc
+
+#endif // ATTNC_PASSES_TASKS_H

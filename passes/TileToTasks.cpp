@@ -1,0 +1,222 @@
+//===- TileToTasks.cpp - Ops on buffers to parallel tasks -----------------------------------===//
+//
+// How an op is split depends on its sizes only, so results do not depend on the number of workers. Tasks are small
+// enough to balance and large enough that claiming one (about 50 ns) does not show.
+//
+//===----------------------------------------------------------------------------------===//
+#include "passes/Passes.h"
+#include "passes/Tasks.h"
+#include "runtime/attn_abi.h"
+
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace attnc {
+#define GEN_PASS_DEF_TILETOTASKS
+#include "passes/Passes.h.inc"
+
+namespace {
+using namespace attn;
+
+constexpr int64_t kTasks = 64;     // aimed at for one product
+constexpr int64_t kQueryBlock = 64; // query rows of one attention task
+constexpr int64_t kRowBlock = 16;  // rows of one elementwise task
+
+struct Tiler {
+  Emit e;
+  TargetAttr target;
+  Value workers;
+
+  Value scratch(int64_t floats) {
+    return memref::AllocOp::create(e.b, e.loc, MemRefType::get({ShapedType::kDynamic, floats * 4}, e.b.getI8Type()),
+                                   ValueRange(workers));
+  }
+  LogicalResult tile(LinearOp op);
+  LogicalResult tile(AttentionOp op);
+  LogicalResult tileRows(Operation *op);
+};
+
+bool isContiguous(Value memref) { return cast<MemRefType>(memref.getType()).getLayout().isIdentity(); }
+
+LogicalResult Tiler::tile(LinearOp op) {
+  Value input = op.getInput(), init = op.getInit(), residual = op.getResidual();
+  if (cast<MemRefType>(op.getWeight().getType()).getRank() == 2)
+    return op.emitOpError("expected a packed weight: the weight of a linear must be a parameter");
+  for (Value v : {input, init, residual})
+    if (v && !isContiguous(v) && cast<MemRefType>(v.getType()).getRank() > 2)
+      return op.emitOpError("of a strided view is not lowered yet");
+  for (Value v : {input, init, residual})
+    if (v && !cast<MemRefType>(v.getType()).getElementType().isF32())
+      return op.emitOpError() << "of " << cast<MemRefType>(v.getType()).getElementType()
+                              << " activations is not lowered yet";
+  int64_t k = cast<MemRefType>(input.getType()).getShape().back();
+  int64_t n = cast<MemRefType>(init.getType()).getShape().back();
+  int64_t panels = llvm::divideCeil(n, kPanel);
+  input = flattenRows(e, input);
+  init = flattenRows(e, init);
+  residual = residual ? flattenRows(e, residual) : Value();
+  Value rows = e.dim(init, 0), scratch = this->scratch(linearScratch(target, k));
+
+  // Row blocks × column chunks; neighbouring tasks share the chunk of the weight.
+  Value rowBlocks = e.divCeil(rows, target.getRowBlock());
+  Value wanted = e.divFloor(e.idx(kTasks), e.max(rowBlocks, e.idx(1)));
+  int64_t groups = llvm::divideCeil(panels, target.getPanels());
+  Value chunks = e.max(e.idx(1), e.min(wanted, e.idx(groups)));
+  Value chunkGroups = e.divFloor(e.add(chunks, groups - 1), chunks); // ceil(groups / chunks)
+  Value chunkPanels = e.mul(chunkGroups, target.getPanels());
+  Value usedChunks = e.divFloor(e.sub(e.add(chunkPanels, panels), e.idx(1)), chunkPanels);
+  forTasks(e, e.mul(rowBlocks, usedChunks), "linear", [&](Value task) {
+    Value firstRow = e.mul(e.rem(task, rowBlocks), target.getRowBlock());
+    Value rowCount = e.min(e.idx(target.getRowBlock()), e.sub(rows, firstRow));
+    Value firstPanel = e.mul(e.divFloor(task, rowBlocks), chunkPanels);
+    Value panelCount = e.min(chunkPanels, e.sub(e.idx(panels), firstPanel));
+    Value firstColumn = e.mul(firstPanel, kPanel);
+    Value columnCount = e.min(e.mul(panelCount, kPanel), e.sub(e.idx(n), firstColumn));
+    auto block = [&](Value v) {
+      return v ? subview(e, v, {firstRow, firstColumn}, {rowCount, columnCount}) : Value();
+    };
+    auto part = LinearOp::create(e.b, e.loc, TypeRange(), rowsOf(e, input, firstRow, rowCount),
+                                 rowsOf(e, op.getWeight(), firstPanel, panelCount), op.getGamma(), op.getBeta(),
+                                 op.getBias() ? subview(e, op.getBias(), {firstColumn}, {columnCount}) : Value(),
+                                 block(residual), block(init), scratch, op.getActivationAttr(), op.getNormAttr(),
+                                 op.getEpsilonAttr(), UnitAttr());
+    if (n % kPanel)
+      part->setAttr("attn.ragged", e.b.getUnitAttr());
+  });
+  return success();
+}
+
+LogicalResult Tiler::tile(AttentionOp op) {
+  if (op.getBias() || op.getKvLen() || op.getSinks() || op.getMaskedRows() != MaskedRows::zero)
+    return op.emitOpError("with bias, kv_len, sinks or masked_rows other than zero is not lowered yet");
+  for (Value v : {Value(op.getQuery()), Value(op.getInit())})
+    if (!cast<MemRefType>(v.getType()).getElementType().isF32())
+      return op.emitOpError() << "of " << cast<MemRefType>(v.getType()).getElementType() << " is not lowered yet";
+  int64_t heads = op.getHeads(), kvHeads = op.getKvHeads(), headDim = op.getHeadDim(), headDimV = op.getHeadDimV();
+  int64_t queryDim = cast<MemRefType>(op.getQuery().getType()).getRank() == 3 ? 1 : 2;
+  Value batch = e.dim(op.getQuery(), 0), queries = e.dim(op.getQuery(), queryDim);
+  Value scratch = this->scratch(attentionScratch(target, headDim, headDimV));
+  Value queryBlocks = e.divCeil(queries, kQueryBlock);
+  auto cacheType = op.getCache() ? cast<CacheType>(op.getCache().getType()) : CacheType();
+  auto cache = op.getCache() ? op.getCache().getDefiningOp<CacheViewOp>() : CacheViewOp();
+  if (op.getCache() && !cacheType.getElementType().isF32())
+    return op.emitOpError() << "over a cache of " << cacheType.getElementType() << " is not lowered yet";
+
+  forTasks(e, e.mul(e.mul(batch, e.idx(heads)), queryBlocks), "attention", [&](Value task) {
+    Value block = e.rem(task, queryBlocks), rest = e.divFloor(task, queryBlocks);
+    Value head = e.rem(rest, e.idx(heads)), b = e.divFloor(rest, heads);
+    Value kvHead = e.divFloor(head, heads / kvHeads);
+    Value first = e.mul(block, kQueryBlock), count = e.min(e.idx(kQueryBlock), e.sub(queries, first));
+    Value query = headOf(e, op.getQuery(), b, head, first, count, headDim);
+    Value init = headOf(e, op.getInit(), b, head, first, count, headDimV);
+    OpFoldResult one = e.b.getIndexAttr(1);
+    Value lse;
+    if (op.getLseInit())
+      lse = subview(e, op.getLseInit(), {b, head, first}, {one, one, count}, 2);
+    Value key, value, pages, table, page, stride, keyBase, valueBase, past, keys;
+    if (cache) {
+      past = e.toIndex(e.load1(cache.getPast(), b));
+      keys = e.add(past, queries);
+      CachePlace place = cachePlace(e, cacheType, cache.getPage(), op.getLayer(), kvHead);
+      pages = cache.getPages();
+      page = cache.getPage();
+      stride = place.pageStride;
+      keyBase = place.keyBase;
+      valueBase = place.valueBase;
+      table = subview(e, cache.getTable(), {b, e.b.getIndexAttr(0)}, {one, e.dim(cache.getTable(), 1)}, 1);
+    } else {
+      auto keyType = cast<MemRefType>(op.getKey().getType());
+      OpFoldResult zero = e.b.getIndexAttr(0);
+      keys = e.dim(op.getValue(), 2);
+      key = subview(e, op.getKey(), {b, kvHead, zero, zero, zero},
+                    {one, one, e.dim(op.getKey(), 2), e.b.getIndexAttr(keyType.getDimSize(3)),
+                     e.b.getIndexAttr(kKeyPanel)}, 2);
+      value = subview(e, op.getValue(), {b, kvHead, zero, zero},
+                      {one, one, keys, e.b.getIndexAttr(cast<MemRefType>(op.getValue().getType()).getDimSize(3))}, 2);
+    }
+    Value mask;
+    if (op.getKeyMask())
+      mask = subview(e, op.getKeyMask(), {b, e.b.getIndexAttr(0)}, {one, e.dim(op.getKeyMask(), 1)}, 1);
+    if (mask && cache) {
+      Value pointer = memref::ExtractAlignedPointerAsIndexOp::create(e.b, e.loc, op.getKeyMask());
+      Value given = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, pointer, e.idx(0));
+      Value tooShort = e.less(e.dim(op.getKeyMask(), 1), keys);
+      FailOp::create(e.b, e.loc, arith::AndIOp::create(e.b, e.loc, given, tooShort), ATTN_SHAPE,
+                     "attention_mask: expected a column for every cached and new token of its row");
+    }
+    OnlineAttentionOp::create(e.b, e.loc, query, first, keys, key, value, pages, table, page, stride, keyBase,
+                              valueBase, past, mask, init, lse, scratch, op.getNumHeadsAttr(), op.getNumKvHeadsAttr(),
+                              e.b.getF64FloatAttr(op.getScaleOrDefault()), op.getCausalAttr(),
+                              op.getCausalOffsetAttr(), op.getWindowLeftAttr(), op.getWindowRightAttr(),
+                              op.getSinksAttr(), op.getSoftCapAttr(), op.getMaskedRowsAttr());
+  });
+  return success();
+}
+
+/// Ops that handle each row of features by itself.
+LogicalResult Tiler::tileRows(Operation *op) {
+  SmallVector<Value> operands(op->getOperands());
+  Value init = getInit(op);
+  int64_t leading = cast<MemRefType>(init.getType()).getRank() - !isa<ArgmaxOp>(op);
+  for (Value &operand : operands) {
+    auto type = dyn_cast<MemRefType>(operand.getType());
+    // Operands that have the rows: ids and positions without features, activations with them.
+    bool perRow = type && type.getRank() >= leading && type.getRank() <= leading + 1 &&
+                  operand != (isa<EmbeddingOp>(op) ? cast<EmbeddingOp>(op).getTable() : Value());
+    if (type && isa<FloatType>(type.getElementType()) && !type.getElementType().isF32() && perRow)
+      return op->emitOpError() << "of " << type.getElementType() << " activations is not lowered yet";
+    if (!perRow || (leading == 1 && type.getRank() == 1 && isa<FloatType>(type.getElementType()) && !isa<ArgmaxOp>(op)))
+      continue;
+    if (!isContiguous(operand) && type.getRank() > 2)
+      return op->emitOpError("of a strided view is not lowered yet");
+    operand = flattenRows(e, operand, type.getRank() > leading);
+  }
+  // What is viewed by rows is what flattening changed or what had the rows already.
+  auto rowCountOf = flattenRows(e, init, !isa<ArgmaxOp>(op));
+  Value rows = e.dim(rowCountOf, 0);
+  StringRef name = op->getName().stripDialect();
+  forTasks(e, e.divCeil(rows, kRowBlock), name, [&](Value task) {
+    Value first = e.mul(task, kRowBlock), count = e.min(e.idx(kRowBlock), e.sub(rows, first));
+    IRMapping map;
+    for (auto [old, now] : llvm::zip(op->getOperands(), operands)) {
+      auto type = dyn_cast<MemRefType>(old.getType());
+      bool parameter = type && ((isa<EmbeddingOp>(op) && old == cast<EmbeddingOp>(op).getTable()) ||
+                                (isa<LayerNormOp, RMSNormOp>(op) && old != op->getOperand(0) && old != init));
+      map.map(old, type && !parameter ? rowsOf(e, now, first, count) : old);
+    }
+    e.b.clone(*op, map);
+  });
+  return success();
+}
+
+struct TileToTasks : impl::TileToTasksBase<TileToTasks> {
+  void runOnOperation() override {
+    auto target = getOperation()->getAttrOfType<TargetAttr>(kTargetAttr);
+    if (!target) {
+      getOperation().emitError() << "expected '" << kTargetAttr << "' on the module";
+      return signalPassFailure();
+    }
+    for (auto func : getOperation().getOps<func::FuncOp>()) {
+      if (!func->hasAttr(kOutputsAttr))
+        continue;
+      Value workers = Signature(func).workers();
+      for (Operation &op : llvm::make_early_inc_range(func.getBody().front())) {
+        OpBuilder b(&op);
+        Tiler tiler{Emit(b, op.getLoc(), target.getLanes()), target, workers};
+        std::optional<LogicalResult> tiled =
+            llvm::TypeSwitch<Operation *, std::optional<LogicalResult>>(&op)
+                .Case<LinearOp, AttentionOp>([&](auto op) { return tiler.tile(op); })
+                .Case<LayerNormOp, RMSNormOp, ActivationOp, EmbeddingOp, LogSoftmaxOp, ArgmaxOp, RotaryOp,
+                      PositionalEncodingOp>([&](Operation *op) { return tiler.tileRows(op); })
+                .Default(std::optional<LogicalResult>());
+        if (!tiled)
+          continue;
+        if (failed(*tiled))
+          return signalPassFailure();
+        op.erase();
+      }
+    }
+  }
+};
+} // namespace
+} // namespace attnc
