@@ -1,0 +1,34 @@
+# RUN: %python %s
+"""attn.activation over the whole range of its input: no NaN, no overflow, right signs."""
+import numpy as np
+
+from harness import Model, Module, Report, compile_module, each_variant, tensor
+from reference import reference
+
+report = Report("elementwise")
+module = Module()
+x_type = tensor(("?", "?", 13))
+for kind in reference.ACTIVATIONS:
+    module.entry(kind, [("x", x_type, ["batch", "seq"])], [("y", x_type, "%y")],
+                 "%%y = attn.activation %s %%x : (%s) -> %s" % (kind, x_type, x_type))
+path = compile_module(module)
+# Exact points, the neighbourhood of zero, and magnitudes up to where exp overflows and beyond.
+points = np.concatenate([[0.0, -0.0, 1, -1, 3, -3, 6, 0.5], np.logspace(-6, 4, 100), -np.logspace(-6, 4, 100),
+                         report.random.standard_normal(1001) * 3])
+points = np.resize(points.astype(np.float32), (2, 51, 13))
+for variant in each_variant(path):
+    with Model(path, variant) as model:
+        for kind in reference.ACTIVATIONS:
+            got = model.run(kind, {"x": points})["y"]
+            expected = reference.activation(points, kind)
+            if kind == "relu2":
+                report.close("%s %s" % (variant, kind), got, expected, 2e-7)
+                continue
+            # Per element: relative to the value, or absolute where it is below 1e-6 of the input's scale.
+            error = np.abs(got - expected) / np.maximum(np.abs(expected), 0.05 * np.minimum(np.abs(points), 1) + 1e-6)
+            report.expect("%s %s" % (variant, kind), np.isfinite(got).all() and error.max() <= 4e-6,
+                          "largest error %.3g for x = %r: %r" % (error.max(), points.flat[error.argmax()], got.flat[error.argmax()]))
+            infinite = np.full((1, 1, 13), np.nan, np.float32)
+            report.expect("%s %s of NaN" % (variant, kind), kind in ("relu", "relu2", "relu6", "hard_sigmoid", "hard_swish")
+                          or np.isnan(model.run(kind, {"x": infinite})["y"]).all(), "NaN became a number")
+report.finish()
