@@ -166,8 +166,10 @@ Status AddedTokens::read(const JsonRef &entry, const TokenModel &model) {
     const char *key;
     bool *flag;
     bool missing;
-  } flags[] = {{"special", &token.special, false},     {"single_word", &token.singleWord, false},
-               {"lstrip", &token.leftStrip, false},    {"rstrip", &token.rightStrip, false},
+  } flags[] = {{"special", &token.special, false},
+               {"single_word", &token.singleWord, false},
+               {"lstrip", &token.leftStrip, false},
+               {"rstrip", &token.rightStrip, false},
                {"normalized", &token.normalized, true}};
   for (const auto &row : flags) {
     Expected<bool> value = entry.getBool(row.key, row.missing);

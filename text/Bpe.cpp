@@ -231,8 +231,8 @@ Status Bpe::readMerges(const JsonRef &part) {
       std::string_view view = *line;
       status = readMerge(list.at(i), view.substr(0, space), view.substr(space + 1), rank);
     } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-      status = readMerge(list.at(i), *merge[0].get_ptr<const std::string *>(),
-                         *merge[1].get_ptr<const std::string *>(), rank);
+      status = readMerge(list.at(i), *merge[0].get_ptr<const std::string *>(), *merge[1].get_ptr<const std::string *>(),
+                         rank);
     } else {
       return list.at(i).expected("two tokens, as 'a b' or [\"a\", \"b\"]");
     }

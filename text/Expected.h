@@ -19,8 +19,7 @@ struct Error {
   std::string text;
 };
 
-template <typename T>
-class [[nodiscard]] Expected {
+template <typename T> class [[nodiscard]] Expected {
 public:
   Expected(T value) : content(std::in_place_index<0>, std::move(value)) {}
   Expected(Error error) : content(std::in_place_index<1>, std::move(error)) {}

@@ -87,9 +87,7 @@ JsonRef JsonRef::at(size_t index) const {
   return {inside ? (*value)[index] : nullValue, file, path + "[" + std::to_string(index) + "]"};
 }
 
-Error JsonRef::fail(const std::string &text) const {
-  return {file + ": " + (path.empty() ? "" : path + ": ") + text};
-}
+Error JsonRef::fail(const std::string &text) const { return {file + ": " + (path.empty() ? "" : path + ": ") + text}; }
 
 Error JsonRef::expected(const char *what) const {
   const char *kind = "null";

@@ -42,8 +42,8 @@ Expected<std::optional<size_t>> Regex::matchAt(std::string_view text, size_t pos
   if (result == PCRE2_ERROR_NOMATCH)
     return std::optional<size_t>();
   if (result < 0)
-    return Error{"regular expression failed at byte " + std::to_string(position) + " of the text: " +
-                 pcreMessage(result)};
+    return Error{"regular expression failed at byte " + std::to_string(position) +
+                 " of the text: " + pcreMessage(result)};
   return std::optional<size_t>(pcre2_get_ovector_pointer(scratch.get())[1] - position);
 }
 

@@ -5,14 +5,12 @@
 namespace attn::text {
 
 /// One supported kind of a part. A null `type` is JSON's null: the step is left out.
-template <typename Part>
-struct PartRow {
+template <typename Part> struct PartRow {
   const char *type;
   Expected<std::shared_ptr<const Part>> (*create)(const JsonRef &part);
 };
 
-template <typename Part>
-static Expected<std::shared_ptr<const Part>> createNothing(const JsonRef &) {
+template <typename Part> static Expected<std::shared_ptr<const Part>> createNothing(const JsonRef &) {
   return std::shared_ptr<const Part>();
 }
 
@@ -35,17 +33,17 @@ static const PartRow<TokenDecoder> decoders[] = {
 };
 
 /// "null, ByteLevel, TemplateProcessing".
-template <typename Part, size_t n>
-static std::string list(const PartRow<Part> (&rows)[n]) {
+template <typename Part, size_t n> static std::string list(const PartRow<Part> (&rows)[n]) {
   std::string result;
   for (const PartRow<Part> &row : rows)
     result += (result.empty() ? "" : ", ") + std::string(row.type ? row.type : "null");
   return result;
 }
 
-std::string describeSupportedParts() {
-  return "normalizer: " + list(normalizers) + "\npre_tokenizer: " + list(preTokenizers) + "\nmodel: " + list(models) +
-         "\npost_processor: " + list(postProcessors) + "\ndecoder: " + list(decoders) + "\n";
+std::string describeSupportedParts(const std::string &indent) {
+  return indent + "normalizer: " + list(normalizers) + "\n" + indent + "pre_tokenizer: " + list(preTokenizers) + "\n" +
+         indent + "model: " + list(models) + "\n" + indent + "post_processor: " + list(postProcessors) + "\n" + indent +
+         "decoder: " + list(decoders) + "\n";
 }
 
 template <typename Part, size_t n>

@@ -72,8 +72,8 @@ public:
   virtual void append(std::string_view token, bool first, std::string &bytes) const = 0;
 };
 
-/// What the parts are called in tokenizer.json, and those supported, for help: "model: BPE".
-std::string describeSupportedParts();
+/// For help: a line for each step with the parts supported, "model: BPE", each after `indent`.
+std::string describeSupportedParts(const std::string &indent);
 
 // Each reads its member of the tokenizer.json in `root`. An unsupported kind is an error that names it and
 // lists the supported ones. Null where null is supported and means "no such step".

@@ -70,8 +70,9 @@ TEST(TokenizerErrors, PartsAreNamed) {
             "T: post_processor: 'BertProcessing' is not supported; supported: null, ByteLevel, TemplateProcessing");
   EXPECT_EQ(errorWith("/decoder", R"({"type": "a\nb"})"),
             "T: decoder: 'a\\x0Ab' is not supported; supported: ByteLevel");
-  EXPECT_EQ(describeSupportedParts(), "normalizer: null\npre_tokenizer: ByteLevel\nmodel: BPE\n"
-                                      "post_processor: null, ByteLevel, TemplateProcessing\ndecoder: ByteLevel\n");
+  EXPECT_EQ(describeSupportedParts("- "),
+            "- normalizer: null\n- pre_tokenizer: ByteLevel\n- model: BPE\n"
+            "- post_processor: null, ByteLevel, TemplateProcessing\n- decoder: ByteLevel\n");
 }
 
 TEST(TokenizerErrors, Options) {
@@ -87,7 +88,8 @@ TEST(TokenizerErrors, Options) {
   EXPECT_EQ(errorWith("/model/ignore_merges", "\"no\""), "T: model.ignore_merges: expected a boolean, got a string");
   EXPECT_EQ(errorWith("/pre_tokenizer/add_prefix_space", "0"),
             "T: pre_tokenizer.add_prefix_space: expected a boolean, got another number");
-  EXPECT_EQ(errorWith("/pre_tokenizer/use_regex", "{}"), "T: pre_tokenizer.use_regex: expected a boolean, got an object");
+  EXPECT_EQ(errorWith("/pre_tokenizer/use_regex", "{}"),
+            "T: pre_tokenizer.use_regex: expected a boolean, got an object");
 }
 
 TEST(TokenizerErrors, Vocabulary) {
