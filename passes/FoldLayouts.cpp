@@ -24,9 +24,7 @@ linalg::TransposeOp swapsHeads(Operation *op) {
 }
 
 /// Whether `heads` [batch, heads, seq, head_dim] is a view of [batch, seq, heads*head_dim].
-bool isSplit(Value heads) {
-  return heads.getDefiningOp<SplitHeadsOp>() || swapsHeads(heads.getDefiningOp());
-}
+bool isSplit(Value heads) { return heads.getDefiningOp<SplitHeadsOp>() || swapsHeads(heads.getDefiningOp()); }
 
 /// That [batch, seq, heads*head_dim].
 Value unsplit(Value heads, PatternRewriter &rewriter) {
@@ -49,10 +47,11 @@ struct FoldHeads : OpRewritePattern<AttentionOp> {
     auto fail = [&](const Twine &reason) {
       return rewriter.notifyMatchFailure(attention, "heads not folded into attention: " + reason);
     };
-    for (auto [name, value] : {std::pair("query", attention.getQuery()), {"key", attention.getKey()},
-                               {"value", attention.getValue()}}) {
+    for (auto [name, value] :
+         {std::pair("query", attention.getQuery()), {"key", attention.getKey()}, {"value", attention.getValue()}}) {
       if (value && !isSplit(value))
-        return fail(Twine(name) + " does not come from attn.split_heads or a transpose of [batch, seq, heads, head_dim]");
+        return fail(Twine(name) +
+                    " does not come from attn.split_heads or a transpose of [batch, seq, heads, head_dim]");
       if (value && ShapedType::isDynamic(cast<ShapedType>(value.getType()).getDimSize(3)))
         return fail("expected a static head_dim of " + Twine(name));
     }
@@ -92,7 +91,8 @@ struct FoldHeads : OpRewritePattern<AttentionOp> {
       sizes.back() = rewriter.getIndexAttr(heads);
       sizes.push_back(rewriter.getIndexAttr(type.getDimSize(3)));
       auto expanded = split.clone({type.getDimSize(0), type.getDimSize(2), heads, type.getDimSize(3)});
-      replacement = tensor::ExpandShapeOp::create(rewriter, attention.getLoc(), expanded, replacement, features(), sizes);
+      replacement =
+          tensor::ExpandShapeOp::create(rewriter, attention.getLoc(), expanded, replacement, features(), sizes);
     }
     if (replacement.getType() != merge->getResult(0).getType())
       replacement = tensor::CastOp::create(rewriter, attention.getLoc(), merge->getResult(0).getType(), replacement);

@@ -1,7 +1,7 @@
 //===- FuseEpilogues.cpp - Bias, activation and residual into products and lookups -----------===//
 //
-// attn.linear computes activation(x·W + bias) + residual, so they fuse in that order. The fused op stands where the last
-// of the fused ops stood: there every operand is available.
+// attn.linear computes activation(x·W + bias) + residual, so they fuse in that order. The fused op stands where the
+// last of the fused ops stood: there every operand is available.
 //
 //===----------------------------------------------------------------------------------===//
 #include "passes/Passes.h"

@@ -20,9 +20,7 @@ template <typename Norm> struct FuseNorm : OpRewritePattern<Norm> {
     if (!norm.getResult() || norm->use_empty())
       return failure(); // not a candidate: no remark
     Value input = norm.getInput();
-    auto fail = [&](const Twine &reason) {
-      return rewriter.notifyMatchFailure(norm, "norm not fused: " + reason);
-    };
+    auto fail = [&](const Twine &reason) { return rewriter.notifyMatchFailure(norm, "norm not fused: " + reason); };
     SmallVector<LinearOp> linears;
     for (OpOperand &use : norm.getResult().getUses()) {
       auto linear = dyn_cast<LinearOp>(use.getOwner());

@@ -1,7 +1,7 @@
 //===- FuseProjections.cpp - Products of one input become one product ------------------------===//
 //
-// Query, key and value are products of the same input: joined, the input is read once. Weights are joined at compile time,
-// so they must be parameters; those of a block function are its arguments, joined in the callers.
+// Query, key and value are products of the same input: joined, the input is read once. Weights are joined at compile
+// time, so they must be parameters; those of a block function are its arguments, joined in the callers.
 //
 //===----------------------------------------------------------------------------------===//
 #include "passes/Passes.h"
@@ -155,7 +155,8 @@ std::optional<StringRef> fuse(func::FuncOp func, ArrayRef<LinearOp> linears) {
     bias = biases.empty() ? Value() : joinArguments(func, biases, 0, *calls);
   } else {
     for (Value value : all) // loads have no operands: they may stand before the first product
-      if (Operation *load = value.getDefiningOp(); load->getBlock() == first->getBlock() && first->isBeforeInBlock(load))
+      if (Operation *load = value.getDefiningOp();
+          load->getBlock() == first->getBlock() && first->isBeforeInBlock(load))
         load->moveBefore(first);
     weight = join(b, first.getLoc(), weights, dim);
     bias = biases.empty() ? Value() : join(b, first.getLoc(), biases, 0);

@@ -21,7 +21,8 @@ namespace attnc {
 namespace {
 using namespace attn;
 
-/// What a dimension counts. In a product the left operand is [batch.., row, inner], the right one [batch.., column, inner].
+/// What a dimension counts. In a product the left operand is [batch.., row, inner], the right one [batch.., column,
+/// inner].
 enum Label { batch, heads, row, column, inner };
 using Labels = SmallVector<Label>;
 
@@ -61,7 +62,8 @@ bool isReshape(Operation *op) { return isa_and_nonnull<tensor::ExpandShapeOp, te
 
 /// Whether a reshape only splits or joins [batch·heads, ...] and [batch, heads, ...].
 bool isBatchReshape(Operation *op) {
-  auto high = cast<RankedTensorType>(op->getOperand(0).getType()), low = cast<RankedTensorType>(op->getResult(0).getType());
+  auto high = cast<RankedTensorType>(op->getOperand(0).getType()),
+       low = cast<RankedTensorType>(op->getResult(0).getType());
   if (high.getRank() < low.getRank())
     std::swap(high, low);
   return high.getRank() == 4 && low.getRank() == 3 && high.getShape().drop_front(2) == low.getShape().drop_front(1);
@@ -94,11 +96,13 @@ FailureOr<Product> matchProduct(Operation *op, Value lhs, StringRef &reason) {
   if (!linalgOp || !linalg::isaContractionOpInterface(linalgOp))
     return failure();
   FailureOr<linalg::ContractionDimensions> dims = linalg::inferContractionDims(linalgOp);
-  reason = "expected one row, column and inner dimension and at most two batch dimensions (batch, heads) in each product";
+  reason =
+      "expected one row, column and inner dimension and at most two batch dimensions (batch, heads) in each product";
   if (failed(dims) || dims->m.size() != 1 || dims->n.size() != 1 || dims->k.size() != 1 || dims->batch.size() > 2)
     return failure();
   reason = "expected floating-point tensors in each product";
-  if (!linalgOp.hasPureTensorSemantics() || !llvm::all_of(op->getOperandTypes(), [](Type type) { return isa<FloatType>(getElementTypeOrSelf(type)); }))
+  if (!linalgOp.hasPureTensorSemantics() ||
+      !llvm::all_of(op->getOperandTypes(), [](Type type) { return isa<FloatType>(getElementTypeOrSelf(type)); }))
     return failure();
   reason = "expected products into zeros; fill their outs with 0.0";
   if (splatConstant(linalgOp.getDpsInits()[0]) != 0.0)
@@ -231,8 +235,7 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
   using OpRewritePattern::OpRewritePattern;
 
   /// Walks from the softmax up to the product of query and key.
-  template <typename Fail>
-  static LogicalResult matchScores(linalg::SoftmaxOp softmax, Scores &scores, Fail fail) {
+  template <typename Fail> static LogicalResult matchScores(linalg::SoftmaxOp softmax, Scores &scores, Fail fail) {
     Value value = softmax.getInput();
     Operation *consumer = softmax, *op = nullptr;
     for (; (op = value.getDefiningOp()); consumer = op) {
@@ -243,7 +246,8 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
       } else if (isReshape(op)) {
         if (!isBatchReshape(op))
           return fail("expected reshapes of the scores to split or join batch and heads only");
-        auto high = cast<RankedTensorType>(isa<tensor::ExpandShapeOp>(op) ? value.getType() : op->getOperand(0).getType());
+        auto high =
+            cast<RankedTensorType>(isa<tensor::ExpandShapeOp>(op) ? value.getType() : op->getOperand(0).getType());
         if (scores.heads && *scores.heads != high.getDimSize(1))
           return fail("the scores are reshaped to different numbers of heads");
         scores.heads = high.getDimSize(1), value = op->getOperand(0);
@@ -274,8 +278,7 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
   }
 
   /// `scores + mask` in either order, or `select(keep, scores, -inf)`. Moves `value` on to the scores.
-  template <typename Fail>
-  static LogicalResult matchMask(Operation *op, Value &value, Value &mask, Fail fail) {
+  template <typename Fail> static LogicalResult matchMask(Operation *op, Value &value, Value &mask, Fail fail) {
     if (auto select = dyn_cast<arith::SelectOp>(op)) {
       std::optional<double> masked = splatConstant(select.getFalseValue());
       if (!isa<RankedTensorType>(select.getCondition().getType()) || !masked || !std::isinf(*masked) || *masked > 0)
@@ -307,7 +310,8 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
 
     // The products.
     StringRef reason;
-    FailureOr<Product> qk = matchProduct(scores.product, scores.product ? scores.product->getOperand(0) : Value(), reason);
+    FailureOr<Product> qk =
+        matchProduct(scores.product, scores.product ? scores.product->getOperand(0) : Value(), reason);
     if (failed(qk))
       return fail(reason);
     Value probs = softmax->getResult(0);
@@ -365,7 +369,8 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
     if (mask) {
       int64_t scoreRank = cast<ShapedType>(mask.getType()).getRank();
       // A broadcast mask is used as it was before, with sizes of 1; leading ones are left out.
-      if (auto op = mask.getDefiningOp<linalg::BroadcastOp>(); op && cast<ShapedType>(op.getInput().getType()).getRank()) {
+      if (auto op = mask.getDefiningOp<linalg::BroadcastOp>();
+          op && cast<ShapedType>(op.getInput().getType()).getRank()) {
         SmallVector<int64_t> ones;
         int64_t leading = 0;
         for (int64_t dim : op.getDimensions())
@@ -401,9 +406,9 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
     // Back to the product's own rank and order.
     Operand out{attention.getResult(), withHeads ? Labels{batch, heads, row, column} : Labels{batch, row, column}};
     if (matrix || (withHeads && pv.resultLabels.size() == 3)) {
-      out.value = tensor::CollapseShapeOp::create(
-          rewriter, loc, out.value,
-          matrix ? ArrayRef<ReassociationIndices>{{0, 1}, {2}} : ArrayRef<ReassociationIndices>{{0, 1}, {2}, {3}});
+      out.value = tensor::CollapseShapeOp::create(rewriter, loc, out.value,
+                                                  matrix ? ArrayRef<ReassociationIndices>{{0, 1}, {2}}
+                                                         : ArrayRef<ReassociationIndices>{{0, 1}, {2}, {3}});
       out.labels = matrix ? Labels{row, column} : Labels{batch, row, column};
     }
     Value result = out.inOrder(rewriter, loc, pv.resultLabels);

@@ -34,8 +34,7 @@ LogicalResult applyPatterns(Operation *root, RewritePatternSet patterns) {
   // An op's size is asked for through its operands, so that asking does not keep the op alive.
   memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
   RemarkListener listener;
-  LogicalResult result =
-      applyPatternsGreedily(root, std::move(patterns), GreedyRewriteConfig().setListener(&listener));
+  LogicalResult result = applyPatternsGreedily(root, std::move(patterns), GreedyRewriteConfig().setListener(&listener));
   listener.emit();
   return result;
 }
