@@ -200,7 +200,8 @@ private:
     attention.num_heads = b.getI64IntegerAttr(model.heads);
     attention.causal = b.getUnitAttr();
     attention.scale = scale;
-    Value out = b.create<attn::AttentionOp>(hidden, {query, key, value, cacheValue, layer, /*bias=*/{}, mask}, attention);
+    Value out = b.create<attn::AttentionOp>(hidden, {query, key, value, cacheValue, layer, /*bias=*/{}, mask},
+                                            attention);
     x = b.at("attn.c_proj").add(b.linear(out, p[4], p[5]), x);
     norm = b.at("ln_2").layerNorm(x, p[6], p[7], model.epsilon);
     Value inner = b.at("mlp.c_fc").linear(norm, p[8], p[9]);
