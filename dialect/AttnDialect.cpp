@@ -53,8 +53,8 @@ void CacheType::print(AsmPrinter &printer) const {
 LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> error, int64_t layers, int64_t kvHeads,
                                 int64_t headDim, int64_t headDimV, Type elementType) {
   for (int64_t size : {layers, kvHeads, headDim, headDimV})
-    if (size < 1)
-      return error() << "expected sizes of at least 1, got " << size;
+    if (size < 1 || size > std::numeric_limits<int32_t>::max()) // products of two stay in 64 bits
+      return error() << "expected sizes from 1 to 2147483647, got " << size;
   if (!elementType.isF32() && !elementType.isBF16() && !elementType.isF16())
     return error() << "expected element type f32, bf16 or f16, got " << elementType;
   return success();

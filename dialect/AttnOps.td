@@ -356,7 +356,7 @@ def Attn_CacheAppendOp : Attn_Op<"cache_append", [DeclareOpInterfaceMethods<Memo
   }];
   let arguments = (ins Attn_FloatShaped:$key, Attn_FloatShaped:$value, Attn_CacheType:$cache, Index:$layer);
   let assemblyFormat = [{ $key `,` $value `to` $cache `[` $layer `]` attr-dict
-                          `:` type($key) `,` type($value) `,` type($cache) }];
+                          `:` type($key) `,` type($value) `,` qualified(type($cache)) }];
   let hasVerifier = 1;
 }
 
@@ -421,6 +421,8 @@ def Attn_OnlineAttentionOp : Attn_Op<"online_attention", [AttrSizedOperandSegmen
     Blocks of 512 keys at absolute multiples are softmaxed on their own maximum and merged in order:
     `m' = max(m, m_b)`, `o' = o·2^(m-m') + o_b·2^(m_b-m')` (Milakov and Gimelshein 2018), in base 2, so a row's bits
     depend neither on its neighbours nor on how rows are grouped.
+
+    Constraints: (C1) ranks are as above. (C2) exactly one of key and value, or the cache's operands.
   }];
   let arguments = !con((ins Attn_FloatBuffer:$query, Index:$first,
       Index:$keys, Optional<Attn_FloatBuffer>:$key, Optional<Attn_FloatBuffer>:$value,
@@ -434,6 +436,7 @@ def Attn_OnlineAttentionOp : Attn_Op<"online_attention", [AttrSizedOperandSegmen
     (`key_mask` $key_mask^)? `outs` $init (`lse` $lse^)? `scratch` $scratch attr-dict
     `:` type(operands)
   }];
+  let hasVerifier = 1;
 }
 
 def Attn_WorkerOp : Attn_Op<"worker", [Pure]> {

@@ -31,6 +31,19 @@ LogicalResult expectShape(Operation *op, StringRef name, Value value, ArrayRef<i
   return op->emitOpError() << "expected " << name << " of shape " << str(expected) << ", got " << str(got);
 }
 
+/// a·b of sizes, or the largest number: types may hold any sizes.
+int64_t product(int64_t a, int64_t b) {
+  int64_t result;
+  return llvm::MulOverflow(a, b, result) ? std::numeric_limits<int64_t>::max() : result;
+}
+
+LogicalResult expectElementType(Operation *op, StringRef name, Value value, Value like) {
+  if (shaped(value).getElementType() != shaped(like).getElementType())
+    return op->emitOpError() << "expected " << name << " element type " << shaped(like).getElementType() << ", got "
+                             << shaped(value).getElementType();
+  return success();
+}
+
 /// The result on tensors, `outs` on buffers; exactly one of them.
 FailureOr<Value> destination(Operation *op, Value init) {
   if ((op->getNumResults() != 0) == bool(init))
@@ -54,10 +67,15 @@ LogicalResult verifySame(Operation *op, Value input, Value init) {
   FailureOr<Value> out = destination(op, init);
   if (failed(out) || failed(expectShape(op, "result", *out, shape(input))))
     return failure();
-  if (shaped(*out).getElementType() != shaped(input).getElementType())
-    return op->emitOpError() << "expected result element type " << shaped(input).getElementType() << ", got "
-                             << shaped(*out).getElementType();
-  return success();
+  return expectElementType(op, "result", *out, input);
+}
+
+/// A residual of the result's type, or none.
+LogicalResult verifyResidual(Operation *op, Value residual, Value out) {
+  if (!residual)
+    return success();
+  return failed(expectShape(op, "residual", residual, shape(out))) ? failure()
+                                                                   : expectElementType(op, "residual", residual, out);
 }
 
 /// `value` is one feature vector of K values.
@@ -113,12 +131,12 @@ LogicalResult EmbeddingOp::verify() {
     if (failed(expectShape(*this, "table", getTable(), {ShapedType::kDynamic, last(*out)})))
       return failure();
   } else {
-    if (!getEntries())
-      return emitOpError("expected 'entries' with a packed table");
+    if (!getEntries() || int64_t(*getEntries()) < 1)
+      return emitOpError("expected 'entries' of at least 1 with a packed table");
     if (failed(verifyWeight(*this, "table", getTable(), last(*out), *getEntries(), false)))
       return failure();
   }
-  return getResidual() ? expectShape(*this, "residual", getResidual(), shape(*out)) : success(); // C3
+  return verifyResidual(*this, getResidual(), *out); // C3
 }
 
 LogicalResult PositionalEncodingOp::verify() {
@@ -150,7 +168,7 @@ LogicalResult LinearOp::verify() {
     return failure();
   if (failed(expectVector(*this, "bias", getBias(), n))) // C3
     return failure();
-  if (getResidual() && failed(expectShape(*this, "residual", getResidual(), shape(*out)))) // C4
+  if (failed(verifyResidual(*this, getResidual(), *out))) // C4
     return failure();
   if (bool(getGamma()) != (getNorm() != NormKind::none)) // C5
     return emitOpError() << "expected norm 'layer' or 'rms' exactly when gamma is given";
@@ -213,7 +231,7 @@ LogicalResult MergeHeadsOp::verify() {
   ArrayRef<int64_t> in = shape(getInput());
   if (ShapedType::isDynamic(in[1]) || ShapedType::isDynamic(in[3]))
     return emitOpError() << "expected static heads and head_dim, got " << shaped(getInput());
-  return expectShape(*this, "result", *out, {in[0], in[2], in[1] * in[3]}); // C2
+  return expectShape(*this, "result", *out, {in[0], in[2], product(in[1], in[3])}); // C2
 }
 
 LogicalResult RotaryOp::verify() {
@@ -232,8 +250,8 @@ namespace {
 FailureOr<SmallVector<int64_t>> unpackedKv(Operation *op, Value input, int64_t heads) {
   ArrayRef<int64_t> in = shape(input);
   if (in.size() == 4) {
-    if (in[1] != heads)
-      return op->emitOpError() << "expected " << heads << " heads, got " << in[1];
+    if (in[1] != heads || heads < 1)
+      return op->emitOpError() << "expected input with " << heads << " heads, got " << shaped(input);
     return SmallVector<int64_t>(in);
   }
   if (failed(expectRank(op, "input", input, 3)) || failed(expectDivides(op, "input", in[2], heads))) // C1
@@ -299,7 +317,8 @@ LogicalResult ConcatParametersOp::verify() {
     if (shaped(input).getElementType() != result.getElementType())
       return emitOpError() << "expected element type " << result.getElementType() << ", got "
                            << shaped(input).getElementType();
-    sum += shape(input)[dim];
+    if (llvm::AddOverflow(sum, shape(input)[dim], sum) || ShapedType::isDynamic(shape(input)[dim]))
+      return emitOpError() << "expected inputs of static sizes, got " << shaped(input);
   }
   if (sum != result.getDimSize(dim))
     return emitOpError() << "expected inputs that sum to " << result.getDimSize(dim) << " along dimension " << dim
@@ -344,12 +363,16 @@ LogicalResult AttentionOp::verify() {
     return emitOpError() << "expected query of rank 3 or 4, got " << shaped(getQuery());
   if (rank == 3 && !getNumHeads())
     return emitOpError("expected 'num_heads' with rank 3 query");
+  if (failed(expectRank(*this, "result", *out, rank)))
+    return failure();
   int64_t heads = getHeads();
   ArrayRef<int64_t> query = shape(getQuery());
   if (rank == 3 && failed(expectDivides(*this, "query", query.back(), heads))) // C2
     return failure();
   if (heads < 1 || ShapedType::isDynamic(query.back()))
     return emitOpError() << "expected static heads and features, got " << shaped(getQuery());
+  if (int64_t(getNumHeads().value_or(heads)) != heads)
+    return emitOpError() << "expected 'num_heads' of " << heads << " as in query, got " << *getNumHeads();
   int64_t batch = query[0], rows = rank == 3 ? query[1] : query[2], headDim = getHeadDim();
 
   if (bool(getKey()) == bool(getCache()) || bool(getKey()) != bool(getValue()) ||
@@ -379,6 +402,8 @@ LogicalResult AttentionOp::verify() {
           failed(expectShape(*this, "value", getValue(), {batch, keys, kvHeads * headDimV})))
         return failure();
     } else if (packed) {
+      if (failed(expectStaticLast(*this, "result", *out, rank)))
+        return failure();
       headDimV = getHeadDimV();
       keys = value[2];
       int64_t panels = ShapedType::isDynamic(keys) ? keys : llvm::divideCeil(keys, kKeyPanel);
@@ -394,10 +419,12 @@ LogicalResult AttentionOp::verify() {
         return failure();
     }
   }
+  if (int64_t(getNumKvHeads().value_or(kvHeads)) != kvHeads)
+    return emitOpError() << "expected 'num_kv_heads' of " << kvHeads << " as in key or cache, got " << *getNumKvHeads();
   if (kvHeads < 1 || heads % kvHeads != 0) // C3
     return emitOpError() << "expected heads to be a multiple of kv heads, got " << heads << " and " << kvHeads;
   SmallVector<int64_t> result(query);
-  result.back() = rank == 3 ? heads * headDimV : headDimV;
+  result.back() = rank == 3 ? product(heads, headDimV) : headDimV;
   if (failed(expectShape(*this, "result", *out, result))) // C6
     return failure();
   if (getBias() && !broadcasts(shape(getBias()), {batch, heads, rows, keys})) // C8
@@ -420,6 +447,24 @@ LogicalResult AttentionOp::verify() {
       return emitOpError() << "expected lse element type f32, got " << shaped(lse).getElementType();
     return expectShape(*this, "lse", lse, {batch, heads, rows});
   }
+  return success();
+}
+
+LogicalResult OnlineAttentionOp::verify() {
+  for (auto [name, value, rank] : {std::tuple<StringRef, Value, int64_t>{"query", getQuery(), 2},
+                                   {"outs", getInit(), 2},
+                                   {"key", getKey(), 3},
+                                   {"value", getValue(), 2},
+                                   {"pages", getPages(), 1},
+                                   {"table", getTable(), 1},
+                                   {"key_mask", getKeyMask(), 1},
+                                   {"lse", getLse(), 1}}) // C1
+    if (value && failed(expectRank(*this, name, value, rank)))
+      return failure();
+  Value cache[] = {getPages(), getTable(), getPage(), getPageStride(), getKeyBase(), getValueBase(), getPast()};
+  int64_t packed = bool(getKey()) + bool(getValue()), paged = llvm::count_if(cache, [](Value v) { return bool(v); });
+  if (!(packed == 2 && paged == 0) && !(packed == 0 && paged == 7)) // C2
+    return emitOpError("expected either key and value, or all of the cache's operands");
   return success();
 }
 

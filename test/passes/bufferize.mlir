@@ -1,0 +1,56 @@
+// RUN: attn-opt %s --attn-name-dims --attn-pack-weights --attn-bufferize | FileCheck %s
+
+ml_program.global private @w(#ml_program.extern<tensor<8x8xf32>>) : tensor<8x8xf32>
+
+// Arguments: context, inputs, outputs, weights, workspace, workers. The last op writes the output itself.
+// CHECK-LABEL: func.func @f(
+// CHECK-SAME: %[[CTX:.*]]: !llvm.ptr, %[[X:.*]]: memref<?x?x8xf32> {{.*}}, %[[OUT:.*]]: memref<?x?x8xf32> {{.*}}, %[[W:.*]]: memref<?xi8>, %{{.*}}: memref<?xi8>, %{{.*}}: index)
+// CHECK: %[[VIEW:.*]] = memref.view %[[W]][%c64{{.*}}][] : memref<?xi8> to memref<1x8x16xf32>
+// CHECK: %[[T:.*]] = memref.alloc(%{{.*}}, %{{.*}}) : memref<?x?x8xf32>
+// CHECK: attn.linear %[[X]], %[[VIEW]] outs %[[T]]
+// CHECK: attn.log_softmax %[[T]] outs %[[OUT]]
+// CHECK: return
+func.func @f(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+  %w = ml_program.global_load_const @w : tensor<8x8xf32>
+  %0 = attn.linear %x, %w : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+  %1 = attn.log_softmax %0 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %1 : tensor<?x?x8xf32>
+}
+
+// An input that is returned is copied.
+// CHECK-LABEL: func.func @identity(
+// CHECK: memref.copy %arg1, %arg2
+func.func @identity(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  return %x : tensor<?x8xf32>
+}
+
+// The cache arrives as four arguments before the weights; slices become views.
+// CHECK-LABEL: func.func private @block(
+// CHECK-SAME: %{{.*}}: memref<?xf32>, %{{.*}}: memref<?x?xi32>, %{{.*}}: memref<?xi32>, %{{.*}}: index, %{{.*}}: memref<?xi8>, %{{.*}}: memref<?xi8>, %{{.*}}: index)
+// CHECK-SAME: attn.cache = !attn.cache<2x1x8x8xf32>
+// CHECK: %[[C:.*]] = attn.cache_view
+// CHECK: memref.subview %arg1[0, 0, 8]
+// CHECK: attn.cache_append %{{.*}} to %[[C]][%arg2]
+func.func private @block(%x: tensor<?x?x24xf32>, %layer: index, %c: !attn.cache<2x1x8x8xf32>) -> tensor<?x?x8xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %b = tensor.dim %x, %c0 : tensor<?x?x24xf32>
+  %s = tensor.dim %x, %c1 : tensor<?x?x24xf32>
+  %q = tensor.extract_slice %x[0, 0, 0] [%b, %s, 8] [1, 1, 1] : tensor<?x?x24xf32> to tensor<?x?x8xf32>
+  %k = tensor.extract_slice %x[0, 0, 8] [%b, %s, 8] [1, 1, 1] : tensor<?x?x24xf32> to tensor<?x?x8xf32>
+  attn.cache_append %k, %k to %c[%layer] : tensor<?x?x8xf32>, tensor<?x?x8xf32>, !attn.cache<2x1x8x8xf32>
+  %0 = attn.attention %q cache %c[%layer] {num_heads = 1 : i64}
+     : (tensor<?x?x8xf32>, !attn.cache<2x1x8x8xf32>, index) -> tensor<?x?x8xf32>
+  return %0 : tensor<?x?x8xf32>
+}
+
+// A call passes outputs, the cache and a workspace of the size that the callee asks for.
+// CHECK-LABEL: func.func @caller(
+// CHECK: %[[BYTES:.*]] = call @block.workspace(
+// CHECK: %[[WS:.*]] = memref.alloc(%[[BYTES]]) : memref<?xi8>
+// CHECK: call @block(%arg0, %arg1, %{{.*}}, %arg2, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %[[WS]], %{{.*}})
+func.func @caller(%x: tensor<?x?x24xf32>, %c: !attn.cache<2x1x8x8xf32>) -> tensor<?x?x8xf32> {
+  %layer = arith.constant 1 : index
+  %0 = call @block(%x, %layer, %c) : (tensor<?x?x24xf32>, index, !attn.cache<2x1x8x8xf32>) -> tensor<?x?x8xf32>
+  return %0 : tensor<?x?x8xf32>
+}

@@ -1,0 +1,41 @@
+// RUN: attn-opt %s --attn-name-dims | FileCheck %s
+
+// Names that are missing are made; dimensions that an op makes equal share one.
+// CHECK-LABEL: func.func @names(
+// CHECK-SAME: %{{.*}}: tensor<?x?x8xf32> {attn.dims = ["d0", "d1"], attn.name = "arg0"}
+// CHECK-SAME: %{{.*}}: tensor<?x?x8xf32> {attn.dims = ["d0", "d1"], attn.name = "arg1"}
+// CHECK-SAME: -> (tensor<?x?x8xf32> {attn.dims = ["d0", "d1"], attn.name = "out0"})
+func.func @names(%a: tensor<?x?x8xf32>, %b: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+  %0 = arith.addf %a, %b : tensor<?x?x8xf32>
+  return %0 : tensor<?x?x8xf32>
+}
+
+// The author's names spread to what must be equal.
+// CHECK-LABEL: func.func @given(
+// CHECK-SAME: {attn.dims = ["batch", "queries"], attn.name = "q"}
+// CHECK-SAME: {attn.dims = ["batch", "d0"], attn.name = "arg1"}
+// CHECK-SAME: {attn.dims = ["batch", "d0"], attn.name = "arg2"}
+// CHECK-SAME: {attn.dims = ["batch", "queries"], attn.name = "out0"}
+func.func @given(%q: tensor<?x?x8xf32> {attn.name = "q", attn.dims = ["batch", "queries"]},
+                 %k: tensor<?x?x8xf32>, %v: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+  %0 = attn.attention %q, %k, %v {num_heads = 2 : i64}
+     : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %0 : tensor<?x?x8xf32>
+}
+
+// Through calls: the callee's equal dimensions are the caller's.
+// CHECK-LABEL: func.func private @callee(
+// CHECK-SAME: {attn.dims = ["d0"]}
+// CHECK-SAME: {attn.dims = ["d0"]}
+func.func private @callee(%a: tensor<?x4xf32>, %b: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %0 = arith.addf %a, %b : tensor<?x4xf32>
+  return %0 : tensor<?x4xf32>
+}
+
+// CHECK-LABEL: func.func @caller(
+// CHECK-SAME: {attn.dims = ["rows"], attn.name = "arg0"}
+// CHECK-SAME: {attn.dims = ["rows"], attn.name = "arg1"}
+func.func @caller(%a: tensor<?x4xf32> {attn.dims = ["rows"]}, %b: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %0 = call @callee(%a, %b) : (tensor<?x4xf32>, tensor<?x4xf32>) -> tensor<?x4xf32>
+  return %0 : tensor<?x4xf32>
+}
