@@ -50,6 +50,7 @@ struct BufferizeFunction {
   LogicalResult run();
   LogicalResult visit(Operation *op);
   void convertSignature();
+  LogicalResult reifySizes(Operation *op, ReifiedRankedShapedTypeDims &shapes);
   FailureOr<SmallVector<Value>> allocateResults(Operation *op);
   void visitCall(func::CallOp call);
 
@@ -155,6 +156,32 @@ LogicalResult BufferizeFunction::run() {
   return success();
 }
 
+/// Sizes of the results, read from buffers where the op's reification reads them from tensors.
+LogicalResult BufferizeFunction::reifySizes(Operation *op, ReifiedRankedShapedTypeDims &shapes) {
+  Operation *before = op->getPrevNode();
+  if (failed(reifyResultShapes(b, op, shapes)))
+    return failure();
+  DenseMap<Value, Value> converted;
+  for (Operation *made = before ? before->getNextNode() : &op->getBlock()->front(); made != op;) {
+    auto dim = dyn_cast<tensor::DimOp>(made);
+    made = made->getNextNode();
+    if (!dim)
+      continue;
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(dim);
+    Value size = memref::DimOp::create(b, dim.getLoc(), buffer(dim.getSource()), dim.getIndex());
+    converted[dim.getResult()] = size;
+    dim.getResult().replaceAllUsesWith(size);
+    dim.erase();
+  }
+  for (auto &shape : shapes)
+    for (OpFoldResult &size : shape)
+      if (auto value = dyn_cast<Value>(size))
+        if (Value now = converted.lookup(value))
+          size = now;
+  return success();
+}
+
 /// One buffer per tensor result: the function's output, or an allocation with the sizes that the op reifies.
 FailureOr<SmallVector<Value>> BufferizeFunction::allocateResults(Operation *op) {
   SmallVector<Value> buffers;
@@ -168,32 +195,11 @@ FailureOr<SmallVector<Value>> BufferizeFunction::allocateResults(Operation *op) 
     MemRefType type = bufferType(result.getType());
     SmallVector<Value> sizes;
     if (type.getNumDynamicDims() != 0) {
-      if (shapes.empty() && failed(reifyResultShapes(b, op, shapes)))
+      if (shapes.empty() && failed(reifySizes(op, shapes)))
         return FailureOr<SmallVector<Value>>(op->emitOpError("has no buffer form yet: the size of its result is unknown"));
       for (auto [d, size] : llvm::enumerate(shapes[cast<OpResult>(result).getResultNumber()]))
-        if (type.isDynamicDim(d)) {
-          Value v = getValueOrCreateConstantIndexOp(b, op->getLoc(), size);
-          // reify reads sizes of tensors; take them from the buffers.
-          SmallVector<Operation *> chain = {v.getDefiningOp()};
-          while (!chain.empty()) {
-            Operation *def = chain.pop_back_val();
-            if (!def)
-              continue;
-            if (auto dim = dyn_cast<tensor::DimOp>(def)) {
-              OpBuilder::InsertionGuard guard(b);
-              b.setInsertionPoint(dim);
-              Value converted = memref::DimOp::create(b, dim.getLoc(), buffer(dim.getSource()), dim.getIndex());
-              if (v == dim.getResult())
-                v = converted;
-              dim.getResult().replaceAllUsesWith(converted);
-              dim.erase();
-              continue;
-            }
-            for (Value operand : def->getOperands())
-              chain.push_back(operand.getDefiningOp());
-          }
-          sizes.push_back(v);
-        }
+        if (type.isDynamicDim(d))
+          sizes.push_back(getValueOrCreateConstantIndexOp(b, op->getLoc(), size));
     }
     Value alloc = memref::AllocOp::create(b, op->getLoc(), type, sizes);
     buffers.push_back(alloc);

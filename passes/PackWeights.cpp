@@ -56,7 +56,7 @@ struct PackWeights : impl::PackWeightsBase<PackWeights> {
       global->setAttr("attn.pack", b.getDictionaryAttr(pack));
       if (!global->hasAttr("attn.source"))
         global->setAttr("attn.source", b.getStrArrayAttr({global.getSymName()}));
-      if (!global->hasAttr("attn.pack.parts"))
+      if (!global->hasAttr("attn.pack.parts") && (layout.panels || type.getRank() == 1))
         global->setAttr("attn.pack.parts",
                         b.getDenseI64ArrayAttr({layout.panels ? layout.n : type.getNumElements()}));
       global->setAttr("attn.offset", b.getI64IntegerAttr(offset));
