@@ -1,0 +1,93 @@
+//===- Backend.cpp - The table of backends ----------------------------------------------------===//
+#include "backends/Backend.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
+
+namespace attnc {
+
+// To add a backend, add its row here.
+llvm::ArrayRef<Backend> backends() {
+  static const Backend table[] = {cpuBackend()};
+  return table;
+}
+
+attn::TargetAttr TargetRow::getAttr(mlir::MLIRContext *context) const {
+  return attn::TargetAttr::get(context, name, cpu, features, lanes, rowTile, panels, queryRows, keyLanes, rowBlock);
+}
+
+std::string compilerVersion() { return "attnc 0.1.0, LLVM " LLVM_VERSION_STRING; }
+
+static llvm::Error fail(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+/// Rows of the architecture that attnc itself runs on.
+static std::vector<const TargetRow *> hostRows(const Backend &backend) {
+  llvm::StringRef arch = llvm::Triple::getArchTypeName(llvm::Triple(llvm::sys::getProcessTriple()).getArch());
+  std::vector<const TargetRow *> rows;
+  for (const TargetRow &row : backend.targets)
+    if (row.arch == arch)
+      rows.push_back(&row);
+  return rows;
+}
+
+static llvm::Error addTarget(llvm::StringRef name, const Backend &backend, TargetSelection &selection) {
+  std::vector<const TargetRow *> found;
+  if (name == "portable") {
+    found = hostRows(backend);
+  } else if (name == "native") {
+    for (const TargetRow *row : hostRows(backend))
+      if (found.empty() && backend.runsHere(*row))
+        found.push_back(row);
+    if (found.empty())
+      return fail("--target=native: this CPU runs none of the targets " +
+                  llvm::join(llvm::map_range(backend.targets, [](const TargetRow &row) { return row.name.str(); }), ", "));
+  } else {
+    for (const TargetRow &row : backend.targets)
+      if (row.name == name)
+        found.push_back(&row);
+  }
+  if (found.empty()) {
+    std::string known;
+    for (const TargetRow &row : backend.targets)
+      known += (", " + row.name).str();
+    return fail("--target: expected portable, native" + known + ", got '" + name + "'");
+  }
+  for (const TargetRow *row : found)
+    if (!llvm::is_contained(selection.rows, row))
+      selection.rows.push_back(row);
+  return llvm::Error::success();
+}
+
+llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text) {
+  TargetSelection selection;
+  llvm::SmallVector<llvm::StringRef> names;
+  text.split(names, ',');
+  for (llvm::StringRef name : names) {
+    const Backend *backend = selection.backend ? selection.backend : &backends().front();
+    if (size_t colon = name.find(':'); colon != llvm::StringRef::npos) {
+      llvm::StringRef prefix = name.take_front(colon);
+      backend = llvm::find_if(backends(), [&](const Backend &row) { return row.name == prefix; });
+      if (backend == backends().end())
+        return fail("--target: expected backend " +
+                    llvm::join(llvm::map_range(backends(), [](const Backend &row) { return row.name.str(); }), ", ") +
+                    ", got '" + prefix + "'");
+      name = name.drop_front(colon + 1);
+    }
+    if (selection.backend && selection.backend != backend)
+      return fail("--target: expected targets of one backend, got " + selection.backend->name + " and " +
+                  backend->name);
+    selection.backend = backend;
+    if (llvm::Error error = addTarget(name, *backend, selection))
+      return std::move(error);
+  }
+  // Best first, whatever the order on the command line: that is the order of choice at open.
+  llvm::sort(selection.rows, [](const TargetRow *a, const TargetRow *b) { return a < b; });
+  return selection;
+}
+
+} // namespace attnc

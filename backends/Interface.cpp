@@ -1,0 +1,348 @@
+//===- Interface.cpp - What a model looks like from outside ------------------------------===//
+#include "backends/Interface.h"
+#include "backends/cpu/support/Descriptor.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace attnc {
+using namespace mlir;
+
+unsigned EntryInterface::workspaceArguments() const {
+  unsigned count = 0;
+  for (const TensorInterface &input : inputs)
+    count += llvm::count_if(input.shape, [](int64_t size) { return size < 0; });
+  return count;
+}
+
+uint64_t ModelInterface::tokenBytes() const {
+  if (!cache)
+    return 0;
+  return 4 * cache.getLayers() * cache.getKvHeads() *
+         (cache.getHeadDim() + llvm::alignTo(cache.getHeadDimV(), attn::kPanel));
+}
+
+//===----------------------------------------------------------------------===//
+// Recording
+//===----------------------------------------------------------------------===//
+
+static NamedAttribute named(Builder &builder, StringRef name, Attribute value) {
+  return NamedAttribute(builder.getStringAttr(name), value);
+}
+
+/// {name, type, dims, optional} of an argument or result.
+static Attribute describeTensor(Builder &builder, Type type, DictionaryAttr attrs, const Twine &defaultName) {
+  auto get = [&](StringRef name) { return attrs ? attrs.get(name) : Attribute(); };
+  SmallVector<NamedAttribute> fields;
+  Attribute name = get(attn::kNameAttr), dims = get(attn::kDimsAttr);
+  fields.push_back(named(builder, "name", name ? name : builder.getStringAttr(defaultName)));
+  fields.push_back(named(builder, "type", TypeAttr::get(type)));
+  fields.push_back(named(builder, "dims", dims ? dims : builder.getArrayAttr({})));
+  if (get(attn::kOptionalAttr))
+    fields.push_back(named(builder, "optional", builder.getUnitAttr()));
+  return builder.getDictionaryAttr(fields);
+}
+
+static FailureOr<Attribute> describeEntry(func::FuncOp func) {
+  Builder builder(func.getContext());
+  SmallVector<Attribute> inputs, outputs;
+  attn::CacheType cache;
+  for (auto [i, type] : llvm::enumerate(func.getArgumentTypes())) {
+    if (auto found = dyn_cast<attn::CacheType>(type)) {
+      if (cache)
+        return func.emitOpError("expected at most one cache, got two");
+      cache = found;
+    } else if (isa<RankedTensorType>(type)) {
+      inputs.push_back(describeTensor(builder, type, func.getArgAttrDict(i), "arg" + Twine(i)));
+    } else {
+      return func.emitOpError("expected entry arguments to be ranked tensors or a cache, got ") << type;
+    }
+  }
+  for (auto [i, type] : llvm::enumerate(func.getResultTypes())) {
+    if (!isa<RankedTensorType>(type))
+      return func.emitOpError("expected entry results to be ranked tensors, got ") << type;
+    outputs.push_back(describeTensor(builder, type, func.getResultAttrDict(i), "out" + Twine(i)));
+  }
+  SmallVector<NamedAttribute> fields = {named(builder, "name", func.getSymNameAttr()),
+                                        named(builder, "inputs", builder.getArrayAttr(inputs)),
+                                        named(builder, "outputs", builder.getArrayAttr(outputs))};
+  if (Attribute bounds = func->getAttr(attn::kBoundsAttr))
+    fields.push_back(named(builder, "bounds", bounds));
+  if (cache)
+    fields.push_back(named(builder, "cache", TypeAttr::get(cache)));
+  return Attribute(builder.getDictionaryAttr(fields));
+}
+
+LogicalResult recordInterface(ModuleOp module) {
+  if (module->hasAttr(kInterfaceAttr))
+    return success();
+  Builder builder(module.getContext());
+  SmallVector<Attribute> entries, parameters;
+  for (auto func : module.getOps<func::FuncOp>()) {
+    if (!func.isPublic() || func.isExternal())
+      continue;
+    FailureOr<Attribute> entry = describeEntry(func);
+    if (failed(entry))
+      return failure();
+    entries.push_back(*entry);
+  }
+  for (auto global : module.getOps<ml_program::GlobalOp>()) {
+    auto offset = global->getAttr(kOffsetAttr);
+    if (!offset) // not used
+      continue;
+    Attribute source = global->getAttr(kSourceAttr);
+    SmallVector<NamedAttribute> fields = {
+        named(builder, "source", source ? source : builder.getArrayAttr(builder.getStringAttr(global.getSymName()))),
+        named(builder, "type", TypeAttr::get(global.getType())), named(builder, "offset", offset)};
+    if (Attribute pack = global->getAttr(kPackAttr))
+      fields.push_back(named(builder, "pack", pack));
+    if (Attribute parts = global->getAttr(kPartsAttr))
+      fields.push_back(named(builder, "parts", parts));
+    parameters.push_back(builder.getDictionaryAttr(fields));
+  }
+  module->setAttr(kInterfaceAttr, builder.getArrayAttr(entries));
+  module->setAttr(kParametersAttr, builder.getArrayAttr(parameters));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Reading
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Reads the entries of attn.interface.
+struct InterfaceReader {
+  ModuleOp module;
+  ModelInterface model;
+
+  InFlightDiagnostic error(const Twine &where) { return module.emitError() << where << ": expected "; }
+
+  LogicalResult readTensor(Attribute attr, const Twine &where, EntryInterface &entry, bool isInput,
+                           TensorInterface &tensor);
+  LogicalResult readBounds(Attribute attr, const Twine &where, EntryInterface &entry);
+  LogicalResult readEntry(Attribute attr, unsigned number);
+  LogicalResult read();
+};
+} // namespace
+
+LogicalResult InterfaceReader::readTensor(Attribute attr, const Twine &where, EntryInterface &entry, bool isInput,
+                                          TensorInterface &tensor) {
+  auto dict = dyn_cast_or_null<DictionaryAttr>(attr);
+  if (!dict)
+    return error(where) << "a dictionary per tensor";
+  auto name = dict.getAs<StringAttr>("name");
+  auto typeAttr = dict.getAs<TypeAttr>("type");
+  auto type = typeAttr ? dyn_cast<RankedTensorType>(typeAttr.getValue()) : RankedTensorType();
+  auto dims = dict.getAs<ArrayAttr>("dims");
+  if (!name || name.empty() || !type || !dims)
+    return error(where) << "name, type and dims of a tensor";
+  tensor.name = name.str();
+  tensor.elementType = type.getElementType();
+  tensor.optional = dict.contains("optional");
+  if (!type.getElementType().isIntOrFloat() || type.getElementType().getIntOrFloatBitWidth() > 64)
+    return error(where) << "'" << tensor.name << "' to have a type of numbers of at most 64 bits, got " << type;
+  if (type.getRank() > ATTN_MAX_RANK)
+    return error(where) << "'" << tensor.name << "' to have rank " << ATTN_MAX_RANK << " at most, got " << type;
+  if (int64_t(dims.size()) != int64_t(type.getNumDynamicDims()))
+    return error(where) << "a name for each of the " << type.getNumDynamicDims() << " dynamic dimensions of '"
+                        << tensor.name << "', got " << dims.size();
+  unsigned next = 0;
+  for (int64_t size : type.getShape()) {
+    if (!ShapedType::isDynamic(size)) {
+      tensor.shape.push_back(size);
+      continue;
+    }
+    auto dimName = dyn_cast<StringAttr>(dims[next++]);
+    if (!dimName || dimName.empty())
+      return error(where) << "strings as names of the dimensions of '" << tensor.name << "'";
+    auto found = llvm::find_if(entry.dims, [&](const DimInterface &dim) { return dim.name == dimName.getValue(); });
+    if (found == entry.dims.end()) {
+      if (!isInput)
+        return error(where) << "dimension '" << dimName.getValue() << "' of '" << tensor.name
+                            << "' to be one of an input";
+      if (entry.dims.size() == ATTN_MAX_DIMS)
+        return error(where) << ATTN_MAX_DIMS << " named dimensions at most";
+      entry.dims.push_back({dimName.str(), 1, ATTN_NO_BOUND});
+      found = std::prev(entry.dims.end());
+    }
+    tensor.shape.push_back(-1 - (found - entry.dims.begin()));
+  }
+  return success();
+}
+
+LogicalResult InterfaceReader::readBounds(Attribute attr, const Twine &where, EntryInterface &entry) {
+  auto bounds = dyn_cast<DictionaryAttr>(attr);
+  if (!bounds)
+    return error(where) << "a dictionary as attn.bounds";
+  for (NamedAttribute bound : bounds) {
+    auto range = dyn_cast<DenseI64ArrayAttr>(bound.getValue());
+    auto found = llvm::find_if(entry.dims, [&](const DimInterface &dim) { return dim.name == bound.getName(); });
+    if (found == entry.dims.end())
+      return error(where) << "the name of a dimension in attn.bounds, got '" << bound.getName().strref() << "'";
+    if (!range || range.size() != 2 || range[0] < 0 || range[1] < range[0] || range[1] > ATTN_NO_BOUND)
+      return error(where) << "array<i64: min, max> with 0 ≤ min ≤ max < 2^31 as bounds of '" << found->name << "', got "
+                          << bound.getValue();
+    found->min = range[0];
+    found->max = range[1];
+  }
+  return success();
+}
+
+LogicalResult InterfaceReader::readEntry(Attribute attr, unsigned number) {
+  std::string where = ("entry " + Twine(number)).str();
+  auto dict = dyn_cast<DictionaryAttr>(attr);
+  auto name = dict ? dict.getAs<StringAttr>("name") : StringAttr();
+  auto inputs = dict ? dict.getAs<ArrayAttr>("inputs") : ArrayAttr();
+  auto outputs = dict ? dict.getAs<ArrayAttr>("outputs") : ArrayAttr();
+  if (!name || name.empty() || !inputs || !outputs)
+    return error(where) << "name, inputs and outputs";
+  where = ("entry '" + name.getValue() + "'").str();
+  if (inputs.size() + outputs.size() > ATTN_MAX_TENSORS)
+    return error(where) << ATTN_MAX_TENSORS << " inputs and outputs at most, got " << inputs.size() + outputs.size();
+  EntryInterface entry;
+  entry.name = name.str();
+  llvm::SmallDenseSet<StringRef> names;
+  auto readAll = [&](ArrayAttr attrs, bool isInput, std::vector<TensorInterface> &tensors) -> LogicalResult {
+    tensors.resize(attrs.size());
+    for (auto [attr, tensor] : llvm::zip(attrs, tensors)) {
+      if (failed(readTensor(attr, where, entry, isInput, tensor)))
+        return failure();
+      if (!names.insert(tensor.name).second)
+        return error(where) << "different names of inputs and outputs, got '" << tensor.name << "' twice";
+    }
+    return success();
+  };
+  if (failed(readAll(inputs, true, entry.inputs)) || failed(readAll(outputs, false, entry.outputs)))
+    return failure();
+  if (Attribute bounds = dict.get("bounds"))
+    if (failed(readBounds(bounds, where, entry)))
+      return failure();
+  if (auto cacheAttr = dict.getAs<TypeAttr>("cache")) {
+    auto cache = dyn_cast<attn::CacheType>(cacheAttr.getValue());
+    if (!cache || (model.cache && cache != model.cache))
+      return error(where) << "one cache type in all entries, got " << cacheAttr;
+    if (!cache.getElementType().isF32())
+      return error(where) << "a cache of f32: other types are not yet lowered";
+    // The state's lengths advance by the second dimension of the first input.
+    if (entry.inputs.empty() || entry.inputs[0].optional || entry.inputs[0].shape.size() < 2)
+      return error(where) << "a first input [batch, seq, ...] that is not optional, because it uses a cache";
+    model.cache = cache;
+    entry.usesState = true;
+  }
+  for (const EntryInterface &other : model.entries)
+    if (other.name == entry.name)
+      return error(where) << "different names of entries";
+  model.entries.push_back(std::move(entry));
+  return success();
+}
+
+LogicalResult InterfaceReader::read() {
+  auto entries = module->getAttrOfType<ArrayAttr>(kInterfaceAttr);
+  if (!entries)
+    return module.emitError() << "expected attribute " << kInterfaceAttr << ": continue from an earlier stage";
+  if (entries.empty())
+    return module.emitError() << "expected at least one public function with a body, got none";
+  for (auto [i, entry] : llvm::enumerate(entries))
+    if (failed(readEntry(entry, i)))
+      return failure();
+  if (model.cache) { // bounded so that capacity × token bytes can be checked in 64 bits
+    int64_t product = 64;
+    for (int64_t size : {model.cache.getLayers(), model.cache.getKvHeads(),
+                         model.cache.getHeadDim(), model.cache.getHeadDimV()})
+      if (llvm::MulOverflow(product, size, product))
+        return module.emitError() << "expected a cache that fits into memory, got " << model.cache;
+  }
+  model.metadata = module->getAttrOfType<DictionaryAttr>(attn::kMetadataAttr);
+  if (auto bytes = module->getAttrOfType<IntegerAttr>(kWeightsBytesAttr))
+    model.weightsBytes = bytes.getInt();
+  return success();
+}
+
+FailureOr<ModelInterface> readInterface(ModuleOp module) {
+  InterfaceReader reader{module, {}};
+  if (failed(reader.read()))
+    return failure();
+  return std::move(reader.model);
+}
+
+//===----------------------------------------------------------------------===//
+// Parameters
+//===----------------------------------------------------------------------===//
+
+/// One element of attn.parameters; false if it is malformed.
+static bool readParameter(Attribute attr, Parameter &parameter) {
+  auto dict = dyn_cast<DictionaryAttr>(attr);
+  auto sources = dict ? dict.getAs<ArrayAttr>("source") : ArrayAttr();
+  auto type = dict ? dict.getAs<TypeAttr>("type") : TypeAttr();
+  auto offset = dict ? dict.getAs<IntegerAttr>("offset") : IntegerAttr();
+  if (!sources || sources.empty() || !type || !offset || offset.getInt() < 64 || offset.getInt() % 64 != 0)
+    return false;
+  parameter.type = dyn_cast<RankedTensorType>(type.getValue());
+  if (!parameter.type || !parameter.type.hasStaticShape() || !parameter.type.getElementType().isIntOrFloat() ||
+      parameter.type.getElementTypeBitWidth() % 8 != 0)
+    return false;
+  parameter.offset = offset.getInt();
+  for (Attribute source : sources) {
+    auto name = dyn_cast<StringAttr>(source);
+    if (!name)
+      return false;
+    parameter.sources.push_back(name.str());
+  }
+  if (auto pack = dict.getAs<DictionaryAttr>("pack")) {
+    auto kind = pack.getAs<StringAttr>("kind");
+    auto transposed = pack.getAs<BoolAttr>("transposed");
+    auto k = pack.getAs<IntegerAttr>("k"), n = pack.getAs<IntegerAttr>("n");
+    if (!kind || (kind != "panels" && kind != "plain"))
+      return false;
+    parameter.panels = kind == "panels";
+    parameter.transposed = transposed && transposed.getValue();
+    parameter.k = k ? k.getInt() : 0;
+    parameter.n = n ? n.getInt() : 0;
+  }
+  if (auto parts = dict.getAs<DenseI64ArrayAttr>("parts"))
+    parameter.parts.assign(parts.asArrayRef().begin(), parts.asArrayRef().end());
+  else if (parameter.sources.size() == 1)
+    parameter.parts.push_back(parameter.n);
+  if (parameter.parts.size() != parameter.sources.size())
+    return false;
+  if (!parameter.panels)
+    return true;
+  int64_t sum = 0;
+  for (int64_t part : parameter.parts)
+    if (part < 1 || llvm::AddOverflow(sum, part, sum))
+      return false;
+  Type element = parameter.type.getElementType();
+  return parameter.k > 0 && sum == parameter.n && (element.isF32() || element.isBF16() || element.isF16()) &&
+         parameter.type.getShape() == ArrayRef(attn::packedShape(parameter.k, parameter.n, element));
+}
+
+FailureOr<std::vector<Parameter>> readParameters(ModuleOp module) {
+  std::vector<Parameter> parameters;
+  auto attrs = module->getAttrOfType<ArrayAttr>(kParametersAttr);
+  auto bytesAttr = module->getAttrOfType<IntegerAttr>(kWeightsBytesAttr);
+  if (!attrs || attrs.empty())
+    return parameters;
+  uint64_t bytes = bytesAttr ? bytesAttr.getInt() : 0;
+  for (Attribute attr : attrs)
+    if (!readParameter(attr, parameters.emplace_back()))
+      return module.emitError() << kParametersAttr << ": expected source, type, offset and pack that agree, got " << attr;
+  llvm::sort(parameters, [](const Parameter &a, const Parameter &b) { return a.offset < b.offset; });
+  uint64_t end = 64;
+  for (const Parameter &parameter : parameters) {
+    int64_t size = parameter.type.getElementTypeBitWidth() / 8;
+    for (int64_t dim : parameter.type.getShape())
+      if (llvm::MulOverflow(size, dim, size))
+        return module.emitError() << kParametersAttr << ": expected a size that fits into memory, got " << parameter.type;
+    if (parameter.offset < end || (uint64_t)size > bytes || parameter.offset > bytes - size)
+      return module.emitError() << kParametersAttr << ": expected '" << parameter.sources[0] << "' between bytes " << end
+                                << " and " << bytes << ", got offset " << parameter.offset << " and " << size
+                                << " bytes";
+    end = parameter.offset + size;
+  }
+  return parameters;
+}
+
+} // namespace attnc

@@ -1,0 +1,82 @@
+//===- Interface.h - What a model looks like from outside --------------------------------===//
+// After the stage "fused" two module attributes say everything about the model's boundary and its weights, so that
+// later stages may change functions and drop parameters, and a stage's text can be fed back in:
+//
+//   attn.interface  = [{name = "prefill", inputs = [{name = "input_ids", type = tensor<?x?xi64>,
+//                       dims = ["batch", "seq"], optional}, …], outputs = […], bounds = {seq = array<i64: 1, 512>},
+//                       cache = !attn.cache<…>}, …]
+//   attn.parameters = [{source = ["wte.weight"], type = tensor<…>, offset = 64, pack = {kind = "panels",
+//                       transposed = true, k = 768, n = 50257}, parts = array<i64: 50257>}, …]
+#ifndef ATTNC_BACKENDS_INTERFACE_H
+#define ATTNC_BACKENDS_INTERFACE_H
+
+#include "dialect/AttnDialect.h"
+#include "mlir/IR/BuiltinOps.h"
+
+#include <string>
+#include <vector>
+
+namespace attnc {
+
+/// A named dimension with inclusive bounds.
+struct DimInterface {
+  std::string name;
+  int64_t min = 1, max = 0;
+};
+
+struct TensorInterface {
+  std::string name;
+  mlir::Type elementType;
+  /// >= 0: static size; < 0: dimension number -1 - shape[i] of the entry, as in attn_tensor_info.
+  llvm::SmallVector<int64_t> shape;
+  bool optional = false;
+};
+
+struct EntryInterface {
+  std::string name;
+  std::vector<DimInterface> dims;
+  std::vector<TensorInterface> inputs, outputs;
+  bool usesState = false;
+
+  /// Dynamic dimensions of the inputs, in order: the arguments of NAME.workspace before `workers`.
+  unsigned workspaceArguments() const;
+};
+
+struct ModelInterface {
+  std::vector<EntryInterface> entries;
+  attn::CacheType cache; ///< of the model's state; null without
+  mlir::DictionaryAttr metadata; ///< or null
+  uint64_t weightsBytes = 0; ///< packed, header included; 0: none
+
+  /// Bytes of the cache's pages per token, 0 without a cache.
+  uint64_t tokenBytes() const;
+};
+
+/// One packed parameter: which tensors of the checkpoint, and where and how they lie in the weights segment.
+struct Parameter {
+  std::vector<std::string> sources; ///< joined along N in this order
+  mlir::RankedTensorType type;      ///< packed
+  uint64_t offset = 0;
+  bool panels = false; ///< otherwise row-major
+  bool transposed = false; ///< the sources are [N, K]
+  int64_t k = 0, n = 0;
+  llvm::SmallVector<int64_t> parts; ///< n of each source
+};
+
+constexpr llvm::StringLiteral kInterfaceAttr = "attn.interface", kParametersAttr = "attn.parameters",
+                              kOffsetAttr = "attn.offset", kPackAttr = "attn.pack", kSourceAttr = "attn.source",
+                              kPartsAttr = "attn.pack.parts", kWeightsBytesAttr = "attn.weights_bytes";
+
+/// Sets attn.interface and attn.parameters from the module's public functions and globals ("fused" stage), unless they
+/// are there already. Reports functions that cannot be entries, at their location.
+mlir::LogicalResult recordInterface(mlir::ModuleOp module);
+
+/// Reads attn.interface. Reports what is malformed: the text may be written by hand.
+mlir::FailureOr<ModelInterface> readInterface(mlir::ModuleOp module);
+
+/// Reads attn.parameters, ordered by offset, and checks that they lie within the segment without overlaps.
+mlir::FailureOr<std::vector<Parameter>> readParameters(mlir::ModuleOp module);
+
+} // namespace attnc
+
+#endif // ATTNC_BACKENDS_INTERFACE_H

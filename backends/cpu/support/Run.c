@@ -1,0 +1,380 @@
+/* Run.c: one call of an entry: check, describe the tensors to the generated code, run, commit. */
+#include "Support.h"
+
+/* ---- What generated code calls ---------------------------------------------------------------------- */
+
+typedef struct context {
+  const attn_host *host;
+  attn_error *error; /* written by whoever sets status first; may be NULL */
+  uint64_t done, total; /* ops */
+  int32_t status;    /* sticky; atomic */
+} context;
+
+typedef void (*kernel_fn)(void *arg, int64_t task, int64_t worker);
+
+typedef struct job {
+  context *ctx;
+  kernel_fn kernel;
+  void *arg;
+} job;
+
+static int32_t status_of(const context *ctx) { return __atomic_load_n(&ctx->status, __ATOMIC_RELAXED); }
+
+/* Whether the caller is the first to fail, and may write the message. */
+static int claim(context *ctx, int32_t status) {
+  int32_t none = ATTN_OK;
+  return __atomic_compare_exchange_n(&ctx->status, &none, status, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+void attn_fail(context *ctx, int32_t status, const char *message) {
+  if (claim(ctx, status))
+    fail_with(ctx->error, status, message);
+}
+
+static int32_t run_task(void *arg, int64_t task, uint32_t worker) {
+  job *j = arg;
+  if (worker >= j->ctx->host->workers) { /* it selects scratch memory */
+    if (claim(j->ctx, ATTN_CALLBACK)) {
+      text t = begin(j->ctx->error, ATTN_CALLBACK);
+      put(&t, "parallel_for: expected a worker below ");
+      put_uint(&t, j->ctx->host->workers);
+      put(&t, ", got ");
+      put_uint(&t, worker);
+      end(&t);
+    }
+    return ATTN_CALLBACK;
+  }
+  if (status_of(j->ctx) == ATTN_OK)
+    j->kernel(j->arg, task, worker);
+  return status_of(j->ctx);
+}
+
+/* One op: `count` tasks, between a poll and its span. A no-op once the run has failed. */
+void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, const char *op) {
+  const attn_host *host = ctx->host;
+  if (status_of(ctx) != ATTN_OK)
+    return;
+  if (ctx->total <= ctx->done)
+    ctx->total = ctx->done + 1;
+  if (host->poll && host->poll(host->ctx, ctx->done, ctx->total) != 0) {
+    if (claim(ctx, ATTN_CANCELLED)) {
+      text t = begin(ctx->error, ATTN_CANCELLED);
+      put(&t, "cancelled after ");
+      put_uint(&t, ctx->done);
+      put(&t, " of ");
+      put_uint(&t, ctx->total);
+      put(&t, " ops");
+      end(&t);
+    }
+    return;
+  }
+  if (host->span)
+    host->span(host->ctx, op, ATTN_SPAN_BEGIN, count);
+  job j = {ctx, kernel, arg};
+  int32_t status = 0;
+  if (host->parallel_for)
+    status = host->parallel_for(host->ctx, count, run_task, &j);
+  else
+    for (int64_t t = 0; t < count && status == 0; ++t)
+      status = run_task(&j, t, 0);
+  if (host->span)
+    host->span(host->ctx, op, ATTN_SPAN_END, count);
+  if (status != 0 && claim(ctx, ATTN_CALLBACK)) {
+    text t = begin(ctx->error, ATTN_CALLBACK);
+    put(&t, op);
+    put(&t, ": parallel_for returned ");
+    put_int(&t, status);
+    end(&t);
+  }
+  ++ctx->done;
+}
+
+/* ---- Memref descriptors ----------------------------------------------------------------------------- */
+
+/* MLIR's, of any rank up to ATTN_MAX_RANK: sizes[rank], then strides[rank]. */
+typedef struct memref {
+  void *allocated, *aligned;
+  int64_t offset, sizes_and_strides[2 * ATTN_MAX_RANK];
+} memref;
+
+static void describe(memref *m, void *data, int32_t rank, const int64_t *sizes) {
+  m->allocated = m->aligned = data;
+  m->offset = 0;
+  int64_t stride = 1;
+  for (int32_t i = rank - 1; i >= 0; --i) {
+    m->sizes_and_strides[i] = sizes ? sizes[i] : 0;
+    m->sizes_and_strides[rank + i] = stride;
+    if (__builtin_mul_overflow(stride, m->sizes_and_strides[i], &stride))
+      stride = 0; /* only in an empty tensor, which has no elements to address */
+  }
+}
+
+static void describe_tensor(memref *m, const attn_tensor_info *info, const DLTensor *tensor) {
+  if (tensor)
+    describe(m, (char *)tensor->data + tensor->byte_offset, info->rank, tensor->shape);
+  else
+    describe(m, NULL, info->rank, NULL);
+}
+
+/* ---- Dimensions and workspace ----------------------------------------------------------------------- */
+
+int32_t attn_library_infer_dims(const attn_model *model, uint32_t index, const attn_call *call, int64_t *dims,
+                                attn_error *error) {
+  const attn_entry *entry = find_entry(model, index, error);
+  if (!entry)
+    return ATTN_INVALID_ARGUMENT;
+  if (!dims && entry->n_dims)
+    return fail_with(error, ATTN_INVALID_ARGUMENT, "dims: expected a pointer, got null");
+  return check_inputs(entry, call, dims, error);
+}
+
+/* Dimensions of the required inputs must be known; those of optional ones only may be -1. */
+static int32_t check_dims(const attn_entry *entry, const int64_t *dims, attn_error *error) {
+  for (uint32_t i = 0; i < entry->n_in; ++i)
+    for (int32_t k = 0; k < entry->in[i].rank; ++k) {
+      int64_t dim = entry->in[i].dims[k];
+      if (dim >= 0)
+        continue;
+      const attn_dim *d = &entry->dims[-1 - dim];
+      int64_t value = dims[-1 - dim];
+      if ((value >= d->min && value <= d->max) || (value == -1 && entry->in[i].flags & ATTN_TENSOR_OPTIONAL))
+        continue;
+      text t = begin(error, ATTN_SHAPE);
+      put(&t, entry->name);
+      put(&t, ": expected ");
+      put(&t, d->name);
+      put(&t, " from ");
+      put_int(&t, d->min);
+      put(&t, " to ");
+      put_int(&t, d->max);
+      put(&t, ", got ");
+      put_int(&t, value);
+      return end(&t);
+    }
+  return ATTN_OK;
+}
+
+uint64_t attn_library_workspace_bytes(const attn_model *model, uint32_t index, const int64_t *dims,
+                                      attn_error *error) {
+  const attn_entry *entry = find_entry(model, index, error);
+  if (!entry)
+    return 0;
+  if (!dims && entry->n_dims) {
+    fail_with(error, ATTN_INVALID_ARGUMENT, "dims: expected a pointer, got null");
+    return 0;
+  }
+  if (check_dims(entry, dims, error) != ATTN_OK)
+    return 0;
+  int64_t args[ATTN_MAX_TENSORS * ATTN_MAX_RANK + 1];
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < entry->n_in; ++i)
+    for (int32_t k = 0; k < entry->in[i].rank; ++k) {
+      int64_t dim = entry->in[i].dims[k];
+      if (dim < 0)
+        args[n++] = dims[-1 - dim] < 0 ? 0 : dims[-1 - dim];
+    }
+  args[n] = model->host.workers;
+  int64_t bytes = model->code[index].workspace(args);
+  if (bytes < 0 || bytes > INT64_MAX - 63) {
+    text t = begin(error, ATTN_SHAPE);
+    put(&t, entry->name);
+    put(&t, ": expected dimensions whose workspace fits into memory, got one of more than 2^63 bytes");
+    end(&t);
+    return 0;
+  }
+  bytes = (bytes + 63) / 64 * 64;
+  return bytes < 64 ? 64 : (uint64_t)bytes;
+}
+
+/* ---- The state of a run ----------------------------------------------------------------------------- */
+
+static int32_t slot_of(const attn_call *call, int64_t row) { return call->slots ? call->slots[row] : (int32_t)row; }
+
+/* Slots in range and different, and room for `seq` more tokens in each. */
+static int32_t check_slots(const attn_entry *entry, const attn_call *call, int64_t batch, int64_t seq,
+                           attn_error *error) {
+  int32_t status = check_state(call->state, error);
+  if (status != ATTN_OK)
+    return status;
+  const attn_state *s = call->state;
+  if (batch > s->slots) {
+    text t = begin(error, ATTN_RANGE);
+    put(&t, entry->name);
+    put(&t, ": expected at most ");
+    put_uint(&t, s->slots);
+    put(&t, " rows, one per slot of the state, got ");
+    put_int(&t, batch);
+    return end(&t);
+  }
+  for (int64_t r = 0; r < batch; ++r) {
+    int32_t slot = slot_of(call, r);
+    if (slot < 0 || (uint32_t)slot >= s->slots) {
+      text t = begin(error, ATTN_RANGE);
+      put(&t, "slots: expected slots below ");
+      put_uint(&t, s->slots);
+      put(&t, ", got ");
+      put_int(&t, slot);
+      return end(&t);
+    }
+    for (int64_t q = 0; call->slots && q < r; ++q)
+      if (slot_of(call, q) == slot) {
+        text t = begin(error, ATTN_INVALID_ARGUMENT);
+        put(&t, "slots: expected a different slot for every row, got ");
+        put_int(&t, slot);
+        put(&t, " twice");
+        return end(&t);
+      }
+    int64_t length = state_lengths(s)[slot];
+    if (length < 0 || (uint64_t)length > s->capacity)
+      return fail_with(error, ATTN_CORRUPT_FILE, "state: expected a length within its capacity, got another");
+    if ((uint64_t)(length + seq) > s->capacity) {
+      text t = begin(error, ATTN_CACHE_FULL);
+      put(&t, entry->name);
+      put(&t, ": expected at most ");
+      put_uint(&t, s->capacity);
+      put(&t, " tokens in slot ");
+      put_int(&t, slot);
+      put(&t, ", got ");
+      put_int(&t, length);
+      put(&t, " and ");
+      put_int(&t, seq);
+      put(&t, " more");
+      return end(&t);
+    }
+  }
+  return ATTN_OK;
+}
+
+/* Lengths and table rows of the batch, in its order, into the state's own scratch: a state belongs to one run. */
+static void gather_slots(const attn_call *call, int64_t batch) {
+  attn_state *s = call->state;
+  int32_t *past = state_past(s), *rows = state_rows(s);
+  for (int64_t r = 0; r < batch; ++r) {
+    uint64_t slot = (uint64_t)slot_of(call, r);
+    past[r] = state_lengths(s)[slot];
+    memcpy(rows + (uint64_t)r * s->pages_per_slot, state_table(s) + slot * s->pages_per_slot,
+           s->pages_per_slot * sizeof *rows);
+  }
+}
+
+/* ---- run -------------------------------------------------------------------------------------------- */
+
+static int32_t check_outputs(const attn_entry *entry, const attn_call *call, int64_t *dims, attn_error *error) {
+  if (call->n_out != entry->n_out || (entry->n_out && !call->out)) {
+    text t = begin(error, ATTN_INVALID_ARGUMENT);
+    put(&t, entry->name);
+    put(&t, ": expected ");
+    put_uint(&t, entry->n_out);
+    put(&t, " outputs, got ");
+    put_uint(&t, call->out ? call->n_out : 0);
+    return end(&t);
+  }
+  for (uint32_t i = 0; i < entry->n_out; ++i) {
+    const attn_tensor_info *info = &entry->out[i];
+    if (!call->out[i]) {
+      text t = begin(error, ATTN_UNSUPPORTED);
+      put(&t, info->name);
+      put(&t, ": expected a tensor, got none: leaving an output out is not implemented");
+      return end(&t);
+    }
+    /* Outputs bind nothing: a dimension that no input carries has no value to agree with. */
+    for (int32_t k = 0; k < info->rank; ++k)
+      if (info->dims[k] < 0 && dims[-1 - info->dims[k]] < 0) {
+        text t = begin(error, ATTN_SHAPE);
+        put(&t, info->name);
+        put(&t, ": expected an input that gives dimension ");
+        put(&t, entry->dims[-1 - info->dims[k]].name);
+        put(&t, ", got none");
+        return end(&t);
+      }
+    int32_t status = check_tensor(entry, info, call->out[i], dims, error);
+    if (status != ATTN_OK)
+      return status;
+  }
+  return ATTN_OK;
+}
+
+static int32_t check_workspace(const attn_entry *entry, const attn_call *call, uint64_t needed, attn_error *error) {
+  if (call->workspace && (uintptr_t)call->workspace % 64 == 0 && call->workspace_bytes >= needed)
+    return ATTN_OK;
+  text t = begin(error, ATTN_WORKSPACE);
+  put(&t, entry->name);
+  put(&t, ": expected a workspace of ");
+  put_uint(&t, needed);
+  put(&t, " bytes aligned to 64, got ");
+  if (!call->workspace)
+    put(&t, "none");
+  else if (call->workspace_bytes < needed)
+    put_uint(&t, call->workspace_bytes);
+  else
+    put(&t, "another alignment");
+  return end(&t);
+}
+
+int32_t attn_library_run(const attn_model *model, uint32_t index, const attn_call *call, attn_error *error) {
+  const attn_entry *entry = find_entry(model, index, error);
+  if (!entry)
+    return ATTN_INVALID_ARGUMENT;
+  int64_t dims[ATTN_MAX_DIMS];
+  int32_t status = check_inputs(entry, call, dims, error);
+  if (status == ATTN_OK)
+    status = check_outputs(entry, call, dims, error);
+  /* The compiler guarantees that the first input of such an entry is [batch, seq, …] and not optional. */
+  int64_t batch = 0, seq = 0;
+  if (status == ATTN_OK && entry->uses_state) {
+    batch = call->in[0]->shape[0];
+    seq = call->in[0]->shape[1];
+    status = check_slots(entry, call, batch, seq, error);
+  }
+  if (status != ATTN_OK)
+    return status;
+  if (!entry->uses_state && call->state)
+    return fail_with(error, ATTN_INVALID_ARGUMENT, "state: expected none, this entry has no use for it");
+  attn_error local; /* workspace_bytes returns its code only there */
+  local.size = sizeof local;
+  local.code = ATTN_OK;
+  attn_error *report = error && error->size >= offsetof(attn_error, text) ? error : &local;
+  uint64_t needed = attn_library_workspace_bytes(model, index, dims, report);
+  if (!needed)
+    return report->code;
+  if ((status = check_workspace(entry, call, needed, error)) != ATTN_OK)
+    return status;
+
+  context ctx = {&model->host, error, 0, model->code[index].ops, ATTN_OK};
+  memref tensors[ATTN_MAX_TENSORS], pages, table, past, weights, workspace;
+  const void *args[ATTN_MAX_TENSORS + 8];
+  uint32_t n = 0, m = 0;
+  args[n++] = &ctx;
+  for (uint32_t i = 0; i < entry->n_in; ++i) {
+    describe_tensor(&tensors[m], &entry->in[i], call->in[i]);
+    args[n++] = &tensors[m++];
+  }
+  for (uint32_t i = 0; i < entry->n_out; ++i) {
+    describe_tensor(&tensors[m], &entry->out[i], call->out[i]);
+    args[n++] = &tensors[m++];
+  }
+  attn_state *s = call->state;
+  if (entry->uses_state) {
+    gather_slots(call, batch);
+    int64_t floats = (int64_t)(state_pages_bytes(s) / sizeof(float)), table_shape[] = {batch, s->pages_per_slot};
+    describe(&pages, state_pages(s), 1, &floats);
+    describe(&table, state_rows(s), 2, table_shape);
+    describe(&past, state_past(s), 1, &batch);
+    args[n++] = &pages;
+    args[n++] = &table;
+    args[n++] = &past;
+    args[n++] = (const void *)(uintptr_t)s->page;
+  }
+  int64_t weights_bytes = (int64_t)attn_descriptor.library->weights_bytes, workspace_bytes = (int64_t)needed;
+  describe(&weights, (void *)model->weights, 1, &weights_bytes);
+  describe(&workspace, call->workspace, 1, &workspace_bytes);
+  args[n++] = &weights;
+  args[n++] = &workspace;
+  args[n++] = (const void *)(uintptr_t)model->host.workers;
+  model->code[index].run(args);
+
+  status = status_of(&ctx);
+  for (int64_t r = 0; r < batch && status == ATTN_OK; ++r)
+    state_lengths(s)[slot_of(call, r)] += (int32_t)seq;
+  return status;
+}

@@ -1,0 +1,85 @@
+/* Support.h: shared by the files of the support code, the freestanding C that every model file contains.
+ *
+ * It is compiled to LLVM bitcode when attnc is built and linked into each model as IR: no library, no allocation, no
+ * global state. It stands between attn_abi.h and the generated code, which it calls with memref descriptors. */
+#ifndef ATTN_BACKENDS_CPU_SUPPORT_H
+#define ATTN_BACKENDS_CPU_SUPPORT_H
+
+#include "Descriptor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct attn_model {
+  attn_host host;      /* a copy; fields the host does not know are 0 */
+  const char *variant; /* name of the one chosen */
+  const attn_code *code; /* [n_entries] of that variant */
+  const void *weights; /* attn_weights_header and what follows; NULL: none */
+};
+
+/* Header of a state, followed by int32 lengths[slots], table[slots][pages_per_slot] (the pages of each slot),
+ * past[slots] and rows[slots][pages_per_slot] (lengths and table rows of the batch that runs, gathered), then, aligned
+ * to 64, the pages. Position-independent: it may be copied or saved as bytes. */
+struct attn_state {
+  uint64_t magic;
+  char build_id[32];
+  uint64_t bytes;    /* of the whole state */
+  uint64_t capacity; /* tokens per slot */
+  uint32_t slots, page, pages_per_slot, reserved;
+};
+
+/* Errors: `begin` clears the message and sets the code, `put…` append to it, `end` terminates it and returns the code. */
+typedef struct text {
+  char *data;
+  size_t size, capacity; /* capacity leaves room for the terminator; 0: nowhere to write */
+  int32_t code;
+} text;
+text begin(attn_error *error, int32_t code);
+void put(text *t, const char *string);
+void put_int(text *t, int64_t value);
+void put_uint(text *t, uint64_t value);
+int32_t end(text *t);
+/* All three for a message that is one string. */
+int32_t fail_with(attn_error *error, int32_t code, const char *message);
+
+int same_text(const char *a, const char *b);
+
+/* Checks a tensor against its description and binds its named dimensions in dims (-1: not yet bound). Shape, type,
+ * device, strides, pointer and alignment; ATTN_OK or an error that names the tensor. */
+int32_t check_tensor(const attn_entry *entry, const attn_tensor_info *info, const DLTensor *tensor, int64_t *dims,
+                     attn_error *error);
+/* The call's inputs, all of them; dims[n_dims] are bound from nothing. */
+int32_t check_inputs(const attn_entry *entry, const attn_call *call, int64_t *dims, attn_error *error);
+/* The entry at `index`, or NULL with the error set. */
+const attn_entry *find_entry(const attn_model *model, uint32_t index, attn_error *error);
+
+/* Arrays behind a state's header. */
+int32_t *state_lengths(const attn_state *s);
+int32_t *state_table(const attn_state *s);
+int32_t *state_past(const attn_state *s);
+int32_t *state_rows(const attn_state *s);
+char *state_pages(const attn_state *s);
+uint64_t state_pages_bytes(const attn_state *s);
+/* Magic and build. */
+int32_t check_state(const attn_state *s, attn_error *error);
+
+/* Entries of attn_library. */
+int32_t attn_library_open(const attn_host *, const attn_open_options *, attn_model **, attn_error *);
+void attn_library_close(attn_model *);
+const char *attn_library_variant(const attn_model *);
+int32_t attn_library_infer_dims(const attn_model *, uint32_t, const attn_call *, int64_t *, attn_error *);
+uint64_t attn_library_workspace_bytes(const attn_model *, uint32_t, const int64_t *, attn_error *);
+uint64_t attn_library_state_bytes(const attn_model *, uint32_t, uint64_t, uint32_t, attn_error *);
+int32_t attn_library_state_init(const attn_model *, void *, uint64_t, uint32_t, uint64_t, uint32_t, attn_state **,
+                                attn_error *);
+int32_t attn_library_state_attach(const attn_model *, void *, uint64_t, attn_state **, attn_error *);
+int32_t attn_library_state_op(const attn_model *, attn_state *, attn_state_verb, uint32_t, int64_t, int64_t *,
+                              attn_error *);
+int32_t attn_library_run(const attn_model *, uint32_t, const attn_call *, attn_error *);
+
+void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
+void *memmove(void *to, const void *from, size_t bytes);
+void *memset(void *to, int value, size_t bytes);
+int memcmp(const void *a, const void *b, size_t bytes);
+
+#endif

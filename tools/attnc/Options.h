@@ -1,0 +1,34 @@
+//===- Options.h - attnc's command line --------------------------------------------------------------===//
+#ifndef ATTNC_TOOLS_OPTIONS_H
+#define ATTNC_TOOLS_OPTIONS_H
+
+#include "backends/Backend.h"
+#include "frontend/Frontend.h"
+
+namespace attnc {
+
+/// What comes after the stages of passes/Pipeline.h.
+enum class Product { Stage, Assembly, Object, Archive, SharedLibrary };
+
+enum class WeightsPlace { Automatic, Inside, Beside };
+
+struct Options {
+  std::string input, output;
+  Product product = Product::SharedLibrary;
+  std::string stage; ///< the stage to stop after, with Product::Stage
+  TargetSelection targets;
+  bool targetGiven = false;
+  StorageType dtype = StorageType::AsStored;
+  WeightsPlace weights = WeightsPlace::Automatic;
+  std::string weightsFile; ///< --weights=FILE; empty: named after the output
+  std::string name;        ///< --name
+  bool remarks = false, debug = false, verbose = false, sanitizeAddress = false;
+  unsigned jobs = 1; ///< at least 1
+};
+
+/// Parses and checks the command line. Prints and exits for --help and --version.
+llvm::Expected<Options> parseOptions(int argc, char **argv);
+
+} // namespace attnc
+
+#endif // ATTNC_TOOLS_OPTIONS_H
