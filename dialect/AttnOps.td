@@ -464,7 +464,7 @@ def Attn_DispatchOp : Attn_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserO
     Constraints: (C1) the kernel is a function in this module with these input types and two index arguments.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Index:$count, Variadic<AnyType>:$inputs, StrAttr:$op);
-  let assemblyFormat = "$kernel `[` $count `]` `(` $inputs `)` $op attr-dict `:` type($inputs)";
+  let assemblyFormat = "$kernel `[` $count `]` `(` $inputs `)` $op attr-dict (`:` type($inputs)^)?";
 }
 
 #endif // ATTN_OPS_TD

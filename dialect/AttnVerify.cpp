@@ -112,7 +112,8 @@ LogicalResult expectDivides(Operation *op, StringRef name, int64_t features, int
 LogicalResult PositionsOp::verify() {
   if (failed(expectRank(*this, "ids", getIds(), 2))) // C1
     return failure();
-  if (getGiven() && failed(expectShape(*this, "given", getGiven(), shape(getIds()))))
+  if (getGiven() && (failed(expectShape(*this, "given", getGiven(), shape(getIds()))) ||
+                     failed(expectElementType(*this, "given", getGiven(), getIds()))))
     return failure();
   return verifySame(*this, getIds(), getInit());
 }
