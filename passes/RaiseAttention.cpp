@@ -21,8 +21,8 @@ namespace attnc {
 namespace {
 using namespace attn;
 
-/// What a dimension counts. In a product the left operand is [batch.., row, inner], the right one [batch.., column,
-/// inner].
+/// What a dimension counts. The operands of a product are [batch.., row, inner] and
+/// [batch.., column, inner], in any order.
 enum Label { batch, heads, row, column, inner };
 using Labels = SmallVector<Label>;
 
@@ -60,13 +60,13 @@ Value stripFactor(Value value, double &scale) {
 
 bool isReshape(Operation *op) { return isa_and_nonnull<tensor::ExpandShapeOp, tensor::CollapseShapeOp>(op); }
 
-/// Whether a reshape only splits or joins [batch·heads, ...] and [batch, heads, ...].
-bool isBatchReshape(Operation *op) {
-  auto high = cast<RankedTensorType>(op->getOperand(0).getType()),
-       low = cast<RankedTensorType>(op->getResult(0).getType());
-  if (high.getRank() < low.getRank())
-    std::swap(high, low);
-  return high.getRank() == 4 && low.getRank() == 3 && high.getShape().drop_front(2) == low.getShape().drop_front(1);
+/// The [batch, heads, ...] type of a reshape that only splits or joins [batch·heads, ...], or null.
+RankedTensorType splitType(Operation *op) {
+  SmallVector<ReassociationIndices> groups = {{0, 1}, {2}, {3}};
+  if (auto expand = dyn_cast_or_null<tensor::ExpandShapeOp>(op))
+    return expand.getReassociationIndices() == groups ? expand.getResultType() : RankedTensorType();
+  auto collapse = dyn_cast_or_null<tensor::CollapseShapeOp>(op);
+  return collapse && collapse.getReassociationIndices() == groups ? collapse.getSrcType() : RankedTensorType();
 }
 
 /// The only user of `value` apart from questions for its size, or null.
@@ -244,13 +244,12 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
       if (Value next = stripFactor(value, scores.scale)) {
         value = next;
       } else if (isReshape(op)) {
-        if (!isBatchReshape(op))
+        RankedTensorType type = splitType(op);
+        if (!type)
           return fail("expected reshapes of the scores to split or join batch and heads only");
-        auto high =
-            cast<RankedTensorType>(isa<tensor::ExpandShapeOp>(op) ? value.getType() : op->getOperand(0).getType());
-        if (scores.heads && *scores.heads != high.getDimSize(1))
+        if (scores.heads && *scores.heads != type.getDimSize(1))
           return fail("the scores are reshaped to different numbers of heads");
-        scores.heads = high.getDimSize(1), value = op->getOperand(0);
+        scores.heads = type.getDimSize(1), value = op->getOperand(0);
       } else if (isa<math::TanhOp, linalg::TanhOp>(op)) {
         if (scores.softCap)
           return fail("the scores have two soft caps; use one");
@@ -316,7 +315,7 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
       return fail(reason);
     Value probs = softmax->getResult(0);
     Operation *user = onlyUser(probs);
-    if (isReshape(user) && isBatchReshape(user))
+    if (splitType(user))
       probs = user->getResult(0), user = onlyUser(probs);
     if (!user)
       return fail("the probabilities are also used elsewhere; let the product with value be their only use");
@@ -350,8 +349,8 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
       }
     }
     bool withHeads = q.hasHeads();
-    if (withHeads && (!k.hasHeads() || !v.hasHeads() || ShapedType::isDynamic(q.size(heads)) ||
-                      scores.heads.value_or(q.size(heads)) != q.size(heads)))
+    if (k.hasHeads() != withHeads || v.hasHeads() != withHeads ||
+        (withHeads && (ShapedType::isDynamic(q.size(heads)) || scores.heads.value_or(q.size(heads)) != q.size(heads))))
       return fail("expected a static number of heads, the same in query, key and value");
     if (ShapedType::isDynamic(q.size(inner)) || ShapedType::isDynamic(v.size(column)))
       return fail("expected a static head_dim");
@@ -364,24 +363,24 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
                                bool withHeads, PatternRewriter &rewriter, Fail fail) {
     Location loc = pv.op.getLoc();
     bool matrix = pv.resultLabels.size() == 2; // no batch: [1, rows, features]
-    rewriter.setInsertionPoint(pv.op);
+    // A broadcast mask is used as it was before, with sizes of 1; leading ones are left out.
     Value mask = scores.mask;
+    SmallVector<int64_t> ones;
     if (mask) {
-      int64_t scoreRank = cast<ShapedType>(mask.getType()).getRank();
-      // A broadcast mask is used as it was before, with sizes of 1; leading ones are left out.
-      if (auto op = mask.getDefiningOp<linalg::BroadcastOp>();
-          op && cast<ShapedType>(op.getInput().getType()).getRank()) {
-        SmallVector<int64_t> ones;
-        int64_t leading = 0;
+      int64_t scoreRank = cast<ShapedType>(mask.getType()).getRank(), leading = 0;
+      if (auto op = mask.getDefiningOp<linalg::BroadcastOp>(); op && op.getInput().getType().getRank() > 0) {
         for (int64_t dim : op.getDimensions())
           dim == leading ? (void)++leading : ones.push_back(dim - leading);
-        mask = insertOnes(rewriter, loc, op.getInput(), ones);
+        mask = op.getInput();
       }
-      if (cast<ShapedType>(mask.getType()).getRank() > 2 && !matrix && scoreRank != (withHeads ? 4 : 3))
+      if (scoreRank - leading > 2 && scoreRank != (withHeads ? 4 : 3))
         return fail("the mask has another rank than query, key and value; reshape them in the same way");
-      if (cast<ShapedType>(mask.getType()).getRank() == 3 && !withHeads)
+      rewriter.setInsertionPoint(pv.op);
+      mask = insertOnes(rewriter, loc, mask, ones);
+      if (scoreRank - leading == 3 && !withHeads)
         mask = insertOnes(rewriter, loc, mask, {1});
     }
+    rewriter.setInsertionPoint(pv.op);
     SmallVector<Value> inputs;
     for (auto [operand, position, feature] : {std::tuple(&q, row, inner), {&k, column, inner}, {&v, inner, column}}) {
       Labels order = withHeads ? Labels{batch, heads, position, feature} : Labels{batch, position, feature};
@@ -406,9 +405,10 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
     // Back to the product's own rank and order.
     Operand out{attention.getResult(), withHeads ? Labels{batch, heads, row, column} : Labels{batch, row, column}};
     if (matrix || (withHeads && pv.resultLabels.size() == 3)) {
-      out.value = tensor::CollapseShapeOp::create(rewriter, loc, out.value,
-                                                  matrix ? ArrayRef<ReassociationIndices>{{0, 1}, {2}}
-                                                         : ArrayRef<ReassociationIndices>{{0, 1}, {2}, {3}});
+      SmallVector<ReassociationIndices> groups = {{0, 1}, {2}};
+      if (!matrix)
+        groups.push_back({3});
+      out.value = tensor::CollapseShapeOp::create(rewriter, loc, out.value, groups);
       out.labels = matrix ? Labels{row, column} : Labels{batch, row, column};
     }
     Value result = out.inOrder(rewriter, loc, pv.resultLabels);

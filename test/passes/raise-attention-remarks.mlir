@@ -290,3 +290,39 @@ func.func @other_heads(%q: tensor<8x4x4xf32>, %k: tensor<8x4x4xf32>, %v: tensor<
   %o = linalg.batch_matmul ins(%p3, %v : tensor<8x4x4xf32>, tensor<8x4x4xf32>) outs(%zero : tensor<8x4x4xf32>) -> tensor<8x4x4xf32>
   return %o : tensor<8x4x4xf32>
 }
+
+// -----
+
+#hp = affine_map<(b, h, m, n, k) -> (b, h, m, k)>
+#hv = affine_map<(b, h, m, n, k) -> (b, h, k, n)>
+#ho = affine_map<(b, h, m, n, k) -> (b, h, m, n)>
+
+// Only the value has heads.
+func.func @heads_of_value(%q: tensor<4x4x4xf32>, %k: tensor<4x4x4xf32>, %v: tensor<2x2x4x4xf32>) -> tensor<2x2x4x4xf32> {
+  %z3 = arith.constant dense<0.0> : tensor<4x4x4xf32>
+  %z4 = arith.constant dense<0.0> : tensor<2x2x4x4xf32>
+  %s = linalg.batch_matmul ins(%q, %k : tensor<4x4x4xf32>, tensor<4x4x4xf32>) outs(%z3 : tensor<4x4x4xf32>) -> tensor<4x4x4xf32>
+  %s4 = tensor.expand_shape %s [[0, 1], [2], [3]] output_shape [2, 2, 4, 4] : tensor<4x4x4xf32> into tensor<2x2x4x4xf32>
+  // expected-remark @below {{expected a static number of heads, the same in query, key and value}}
+  %p = linalg.softmax dimension(3) ins(%s4 : tensor<2x2x4x4xf32>) outs(%z4 : tensor<2x2x4x4xf32>) -> tensor<2x2x4x4xf32>
+  %o = linalg.contract indexing_maps = [#hp, #hv, #ho] ins(%p, %v : tensor<2x2x4x4xf32>, tensor<2x2x4x4xf32>)
+    outs(%z4 : tensor<2x2x4x4xf32>) -> tensor<2x2x4x4xf32>
+  return %o : tensor<2x2x4x4xf32>
+}
+
+// -----
+
+// Heads and queries joined look like batch and heads joined when all sizes are dynamic.
+func.func @dynamic_reshape(%q: tensor<?x?x4xf32>, %k: tensor<?x4x?xf32>, %v: tensor<?x?x4xf32>, %s0: tensor<?x?x?xf32>,
+    %s: tensor<?x?x?x?xf32>, %n: index) -> tensor<?x?x4xf32> {
+  %c = arith.constant 0.0 : f32
+  %z = tensor.splat %c[%n, %n, %n] : tensor<?x?x?xf32>
+  %o0 = tensor.splat %c[%n, %n] : tensor<?x?x4xf32>
+  %0 = linalg.batch_matmul ins(%q, %k : tensor<?x?x4xf32>, tensor<?x4x?xf32>) outs(%z : tensor<?x?x?xf32>) -> tensor<?x?x?xf32>
+  %1 = tensor.expand_shape %0 [[0], [1, 2], [3]] output_shape [%n, %n, %n, %n] : tensor<?x?x?xf32> into tensor<?x?x?x?xf32>
+  // expected-remark @below {{expected reshapes of the scores to split or join batch and heads only}}
+  %p = linalg.softmax dimension(3) ins(%1 : tensor<?x?x?x?xf32>) outs(%s : tensor<?x?x?x?xf32>) -> tensor<?x?x?x?xf32>
+  %2 = tensor.collapse_shape %p [[0], [1, 2], [3]] : tensor<?x?x?x?xf32> into tensor<?x?x?xf32>
+  %o = linalg.batch_matmul ins(%2, %v : tensor<?x?x?xf32>, tensor<?x?x4xf32>) outs(%o0 : tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
+  return %o : tensor<?x?x4xf32>
+}

@@ -1,4 +1,5 @@
 // RUN: attn-opt %s --attn-raise-attention --split-input-file | FileCheck %s
+// RUN: attn-opt %s --attn-raise-attention --attn-fold-layouts --split-input-file | FileCheck %s --check-prefix=FOLD
 
 #q = affine_map<(b, m, n, k) -> (b, m, k)>
 #k = affine_map<(b, m, n, k) -> (b, n, k)>
@@ -117,6 +118,10 @@ func.func @collapsed_heads(%q: tensor<?x4x?x16xf32>, %k: tensor<?x4x?x16xf32>, %
 #om = affine_map<(b, h, m, n, k) -> (b, m, h, n)>
 
 // einsum "bqhd,bkhd->bhqk" and back, a padding mask per batch, a soft cap of 30.
+// FOLD-LABEL: func.func @einsum_soft_cap
+// FOLD-NOT: linalg.transpose
+// FOLD: attn.attention {{.*}} {num_heads = 4 : i64, scale = 1.500000e+01 : f64, soft_cap = 3.000000e+01 : f64} : (tensor<2x5x32xf32>, tensor<2x7x32xf32>, tensor<2x7x32xf32>, tensor<2x1x1x7xf32>) -> tensor<2x5x32xf32>
+// FOLD-NOT: linalg.transpose
 // CHECK-LABEL: func.func @einsum_soft_cap
 // CHECK-DAG: %[[QT:[^ ]+]] = linalg.transpose ins(%arg0 : {{.*}} permutation = [0, 2, 1, 3]
 // CHECK-DAG: %[[KT:[^ ]+]] = linalg.transpose ins(%arg1 : {{.*}} permutation = [0, 2, 1, 3]
@@ -146,6 +151,9 @@ func.func @einsum_soft_cap(%q: tensor<2x5x4x8xf32>, %k: tensor<2x7x4x8xf32>, %v:
 
 // -----
 
+// FOLD-LABEL: func.func @split_heads_select
+// FOLD-NEXT: attn.attention %arg0, %arg1, %arg2 bias %arg3 {num_heads = 2 : i64, scale = 1.000000e+00 : f64}
+// FOLD-NEXT: return
 // CHECK-LABEL: func.func @split_heads_select
 // CHECK-DAG: %[[Q:[^ ]+]] = attn.split_heads %arg0 into 2
 // CHECK-DAG: %[[K:[^ ]+]] = attn.split_heads %arg1 into 2
