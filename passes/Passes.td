@@ -20,8 +20,9 @@ def RaiseAttention : Pass<"attn-raise-attention", "::mlir::func::FuncOp"> {
   let description = [{
     Finds `softmax(q·kᵀ·scale + mask)·v` written with `linalg` products of rank 2, 3 or 4, with or without transposes,
     `tensor.collapse_shape` of batch and heads, constant scales (of the scores, query or key), a soft cap
-    `c·tanh(s/c)`, and an added mask or `select(keep, scores, -inf)`. Rank 2 and 3 become packed attention with one
-    head. No scale becomes `scale = 1.0`.
+    `c·tanh(s/c)`, and an added mask or `select(keep, scores, -inf)`. A mask that is a triangle, as a constant or by
+    comparing indices, becomes `causal`, any other `bias`. Rank 2 and 3 become packed attention with one head. No scale
+    becomes `scale = 1.0`.
 
     ```mlir
     %s = linalg.batch_matmul indexing_maps = [...] ins(%q, %k : tensor<?x?x64xf32>, tensor<?x?x64xf32>) outs(%zero : ...) -> tensor<?x?x?xf32>

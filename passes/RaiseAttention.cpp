@@ -4,6 +4,7 @@
 // value. Each tensor of a product carries a list of labels, one per dimension, which transposes permute.
 //
 //===----------------------------------------------------------------------------------===//
+#include "passes/CausalMask.h"
 #include "passes/Passes.h"
 #include "passes/Remarks.h"
 
@@ -357,30 +358,40 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
     return replace(*pv, q, k, v, scores, withHeads, rewriter, fail);
   }
 
+  /// Turns a mask of scores of rank 2, 3 (one head) or 4 into a bias that broadcasts to [batch, heads, queries, keys],
+  /// or into `causal` and no mask.
+  template <typename Fail>
+  static LogicalResult placeMask(Value &mask, bool &causal, int64_t rank, OpBuilder &b, Location loc, Fail fail) {
+    // A broadcast mask is used as it was before, with sizes of 1; leading ones are left out.
+    int64_t scoreRank = cast<ShapedType>(mask.getType()).getRank(), leading = 0;
+    SmallVector<int64_t> ones;
+    if (auto op = mask.getDefiningOp<linalg::BroadcastOp>(); op && op.getInput().getType().getRank() > 0) {
+      for (int64_t dim : op.getDimensions())
+        dim == leading ? (void)++leading : ones.push_back(dim - leading);
+      mask = op.getInput();
+    }
+    causal = ones.empty() && isCausalMask(mask);
+    if (causal)
+      return mask = Value(), success();
+    if (scoreRank - leading > 2 && scoreRank != rank)
+      return fail("the mask has another rank than query, key and value; reshape them in the same way");
+    mask = insertOnes(b, loc, mask, ones);
+    if (scoreRank - leading == 3 && rank == 3)
+      mask = insertOnes(b, loc, mask, {1}); // the head
+    return success();
+  }
+
   /// Builds attn.attention where the product with value stands.
   template <typename Fail>
   static LogicalResult replace(Product &pv, const Operand &q, const Operand &k, const Operand &v, Scores &scores,
                                bool withHeads, PatternRewriter &rewriter, Fail fail) {
     Location loc = pv.op.getLoc();
     bool matrix = pv.resultLabels.size() == 2; // no batch: [1, rows, features]
-    // A broadcast mask is used as it was before, with sizes of 1; leading ones are left out.
-    Value mask = scores.mask;
-    SmallVector<int64_t> ones;
-    if (mask) {
-      int64_t scoreRank = cast<ShapedType>(mask.getType()).getRank(), leading = 0;
-      if (auto op = mask.getDefiningOp<linalg::BroadcastOp>(); op && op.getInput().getType().getRank() > 0) {
-        for (int64_t dim : op.getDimensions())
-          dim == leading ? (void)++leading : ones.push_back(dim - leading);
-        mask = op.getInput();
-      }
-      if (scoreRank - leading > 2 && scoreRank != (withHeads ? 4 : 3))
-        return fail("the mask has another rank than query, key and value; reshape them in the same way");
-      rewriter.setInsertionPoint(pv.op);
-      mask = insertOnes(rewriter, loc, mask, ones);
-      if (scoreRank - leading == 3 && !withHeads)
-        mask = insertOnes(rewriter, loc, mask, {1});
-    }
     rewriter.setInsertionPoint(pv.op);
+    Value mask = scores.mask;
+    bool causal = false;
+    if (mask && failed(placeMask(mask, causal, matrix ? 2 : withHeads ? 4 : 3, rewriter, loc, fail)))
+      return failure();
     SmallVector<Value> inputs;
     for (auto [operand, position, feature] : {std::tuple(&q, row, inner), {&k, column, inner}, {&v, inner, column}}) {
       Labels order = withHeads ? Labels{batch, heads, position, feature} : Labels{batch, position, feature};
@@ -393,14 +404,15 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
     shape.back() = v.size(column);
     auto resultType = RankedTensorType::get(shape, getElementTypeOrSelf(pv.op->getResultTypes()[0]));
     auto one = rewriter.getI64IntegerAttr(1);
-    auto attention = AttentionOp::create(
-        rewriter, loc, TypeRange(resultType), inputs[0], inputs[1], inputs[2], /*cache=*/Value(), /*layer=*/Value(),
-        mask, /*key_mask=*/Value(), /*kv_len=*/Value(), /*init=*/Value(), /*lse_init=*/Value(),
-        withHeads ? IntegerAttr() : one, /*num_kv_heads=*/IntegerAttr(), rewriter.getF64FloatAttr(scores.scale),
-        /*causal=*/UnitAttr(), /*causal_offset=*/rewriter.getI64IntegerAttr(0), /*window_left=*/IntegerAttr(),
-        /*window_right=*/IntegerAttr(), /*sinks=*/rewriter.getI64IntegerAttr(0),
-        scores.softCap ? rewriter.getF64FloatAttr(*scores.softCap) : FloatAttr(),
-        MaskedRowsAttr::get(rewriter.getContext(), MaskedRows::zero));
+    auto attention =
+        AttentionOp::create(rewriter, loc, TypeRange(resultType), inputs[0], inputs[1], inputs[2], /*cache=*/Value(),
+                            /*layer=*/Value(), mask, /*key_mask=*/Value(), /*kv_len=*/Value(), /*init=*/Value(),
+                            /*lse_init=*/Value(), withHeads ? IntegerAttr() : one, /*num_kv_heads=*/IntegerAttr(),
+                            rewriter.getF64FloatAttr(scores.scale), causal ? rewriter.getUnitAttr() : UnitAttr(),
+                            /*causal_offset=*/rewriter.getI64IntegerAttr(0), /*window_left=*/IntegerAttr(),
+                            /*window_right=*/IntegerAttr(), /*sinks=*/rewriter.getI64IntegerAttr(0),
+                            scores.softCap ? rewriter.getF64FloatAttr(*scores.softCap) : FloatAttr(),
+                            MaskedRowsAttr::get(rewriter.getContext(), MaskedRows::zero));
 
     // Back to the product's own rank and order.
     Operand out{attention.getResult(), withHeads ? Labels{batch, heads, row, column} : Labels{batch, row, column}};

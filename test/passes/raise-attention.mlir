@@ -183,3 +183,85 @@ func.func @split_heads_select(%x: tensor<1x6x16xf32>, %y: tensor<1x6x16xf32>, %z
   %r = attn.merge_heads %o4 : (tensor<1x2x6x8xf32>) -> tensor<1x6x16xf32>
   return %r : tensor<1x6x16xf32>
 }
+
+// -----
+
+#tri = affine_map<(b, i, j) -> (b, i, j)>
+
+// A triangle of 0 and -inf, compared from indices, is causal.
+// CHECK-LABEL: func.func @causal_generic
+// CHECK: attn.attention %arg0, %{{[a-z_0-9]+}}, %arg2 {causal, num_heads = 1 : i64, scale = 1.000000e+00 : f64}
+func.func @causal_generic(%q: tensor<?x?x8xf32>, %k: tensor<?x8x?xf32>, %v: tensor<?x?x8xf32>, %b: index, %n: index,
+                          %m: index) -> tensor<?x?x8xf32> {
+  %zero = arith.constant 0.0 : f32
+  %never = arith.constant 0xFF800000 : f32
+  %s0 = tensor.splat %zero[%b, %n, %m] : tensor<?x?x?xf32>
+  %o0 = tensor.splat %zero[%b, %n] : tensor<?x?x8xf32>
+  %s = linalg.batch_matmul ins(%q, %k : tensor<?x?x8xf32>, tensor<?x8x?xf32>) outs(%s0 : tensor<?x?x?xf32>) -> tensor<?x?x?xf32>
+  %e = tensor.empty(%b, %n, %m) : tensor<?x?x?xf32>
+  %mask = linalg.generic {indexing_maps = [#tri], iterator_types = ["parallel", "parallel", "parallel"]}
+    outs(%e : tensor<?x?x?xf32>) {
+  ^bb0(%out: f32):
+    %i = linalg.index 1 : index
+    %j = linalg.index 2 : index
+    %later = arith.cmpi ugt, %j, %i : index
+    %x = arith.select %later, %never, %zero : f32
+    linalg.yield %x : f32
+  } -> tensor<?x?x?xf32>
+  %t = arith.addf %s, %mask : tensor<?x?x?xf32>
+  %p = linalg.softmax dimension(2) ins(%t : tensor<?x?x?xf32>) outs(%e : tensor<?x?x?xf32>) -> tensor<?x?x?xf32>
+  %o = linalg.batch_matmul ins(%p, %v : tensor<?x?x?xf32>, tensor<?x?x8xf32>) outs(%o0 : tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %o : tensor<?x?x8xf32>
+}
+
+// -----
+
+// As does tensor.generate of booleans that keep.
+// CHECK-LABEL: func.func @causal_generate
+// CHECK: attn.attention {{.*}} {causal, num_heads = 1 : i64, scale = 1.000000e+00 : f64}
+func.func @causal_generate(%q: tensor<?x8xf32>, %k: tensor<8x?xf32>, %v: tensor<?x8xf32>, %n: index) -> tensor<?x8xf32> {
+  %zero = arith.constant 0.0 : f32
+  %ninf = arith.constant 0xFF800000 : f32
+  %s0 = tensor.splat %zero[%n, %n] : tensor<?x?xf32>
+  %never = tensor.splat %ninf[%n, %n] : tensor<?x?xf32>
+  %o0 = tensor.splat %zero[%n] : tensor<?x8xf32>
+  %s = linalg.matmul ins(%q, %k : tensor<?x8xf32>, tensor<8x?xf32>) outs(%s0 : tensor<?x?xf32>) -> tensor<?x?xf32>
+  %keep = tensor.generate %n, %n {
+  ^bb0(%i: index, %j: index):
+    %i32 = arith.index_cast %i : index to i32
+    %j32 = arith.index_cast %j : index to i32
+    %x = arith.cmpi sge, %i32, %j32 : i32
+    tensor.yield %x : i1
+  } : tensor<?x?xi1>
+  %t = arith.select %keep, %s, %never : tensor<?x?xi1>, tensor<?x?xf32>
+  %p = linalg.softmax dimension(1) ins(%t : tensor<?x?xf32>) outs(%s0 : tensor<?x?xf32>) -> tensor<?x?xf32>
+  %o = linalg.matmul ins(%p, %v : tensor<?x?xf32>, tensor<?x8xf32>) outs(%o0 : tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %o : tensor<?x8xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @causal_constant
+// CHECK: attn.attention {{.*}} {causal, num_heads = 1 : i64, scale = 1.000000e+00 : f64}
+// CHECK-LABEL: func.func @strictly_earlier
+// CHECK: attn.attention {{.*}} bias %{{.*}} {num_heads = 1 : i64, scale = 1.000000e+00 : f64}
+func.func @causal_constant(%q: tensor<2x8xf32>, %k: tensor<8x3xf32>, %v: tensor<3x8xf32>) -> tensor<2x8xf32> {
+  %mask = arith.constant dense<[[0.0, -1.0e9, -1.0e9], [0.0, 0.0, -1.0e9]]> : tensor<2x3xf32>
+  %s0 = arith.constant dense<0.0> : tensor<2x3xf32>
+  %o0 = arith.constant dense<0.0> : tensor<2x8xf32>
+  %s = linalg.matmul ins(%q, %k : tensor<2x8xf32>, tensor<8x3xf32>) outs(%s0 : tensor<2x3xf32>) -> tensor<2x3xf32>
+  %t = arith.addf %s, %mask : tensor<2x3xf32>
+  %p = linalg.softmax dimension(1) ins(%t : tensor<2x3xf32>) outs(%s0 : tensor<2x3xf32>) -> tensor<2x3xf32>
+  %o = linalg.matmul ins(%p, %v : tensor<2x3xf32>, tensor<3x8xf32>) outs(%o0 : tensor<2x8xf32>) -> tensor<2x8xf32>
+  return %o : tensor<2x8xf32>
+}
+func.func @strictly_earlier(%q: tensor<2x8xf32>, %k: tensor<8x3xf32>, %v: tensor<3x8xf32>) -> tensor<2x8xf32> {
+  %mask = arith.constant dense<[[0.0, -1.0e9, -1.0e9], [0.0, -1.0e9, -1.0e9]]> : tensor<2x3xf32>
+  %s0 = arith.constant dense<0.0> : tensor<2x3xf32>
+  %o0 = arith.constant dense<0.0> : tensor<2x8xf32>
+  %s = linalg.matmul ins(%q, %k : tensor<2x8xf32>, tensor<8x3xf32>) outs(%s0 : tensor<2x3xf32>) -> tensor<2x3xf32>
+  %t = arith.addf %s, %mask : tensor<2x3xf32>
+  %p = linalg.softmax dimension(1) ins(%t : tensor<2x3xf32>) outs(%s0 : tensor<2x3xf32>) -> tensor<2x3xf32>
+  %o = linalg.matmul ins(%p, %v : tensor<2x3xf32>, tensor<3x8xf32>) outs(%o0 : tensor<2x8xf32>) -> tensor<2x8xf32>
+  return %o : tensor<2x8xf32>
+}
