@@ -86,6 +86,10 @@ def number(x):
 class CompileError(Exception):
     """attnc refused; the text is its stderr."""
 
+    def not_lowered(self):
+        """Whether it refused a legal op or attribute that a later step lowers."""
+        return "not yet lowered" in str(self) or "not lowered yet" in str(self)
+
 
 def compile_module(source, *flags, cache=True):
     """Compiles a Module, .mlir text or a model directory; returns the path of the .so.
