@@ -237,7 +237,8 @@ LogicalResult MergeHeadsOp::verify() {
 
 LogicalResult RotaryOp::verify() {
   if (failed(verifySame(*this, getInput(), getInit())) || // C1
-      failed(expectRank(*this, "input", getInput(), 3)) ||
+      failed(getInit() ? expectStaticLast(*this, "input", getInput(), 2) // rows of a task have rank 2
+                       : expectRank(*this, "input", getInput(), 3)) ||
       failed(expectDivides(*this, "input", last(getInput()), getHeads()))) // C2
     return failure();
   int64_t headDim = last(getInput()) / int64_t(getHeads()), dim = getRotaryDim().value_or(headDim);

@@ -524,6 +524,15 @@ func.func @rotary_rank(%x: tensor<2x8xf32>, %p: tensor<2xi64>) {
 
 // -----
 
+// rotary C1: on buffers rows may have rank 2
+func.func @rotary_buffer(%x: memref<f32>, %p: memref<2xi64>) {
+  // expected-error @below {{expected input of rank at least 2 with a static last dimension, got 'memref<f32>'}}
+  attn.rotary %x at %p heads 1 outs %x : (memref<f32>, memref<2xi64>, memref<f32>) -> ()
+  return
+}
+
+// -----
+
 // rotary C2
 func.func @rotary_heads(%x: tensor<2x3x8xf32>, %p: tensor<2x3xi64>) {
   // expected-error @below {{expected features of input divisible by 3 heads, got 8}}
