@@ -62,7 +62,7 @@ static Expected<std::unique_ptr<TargetMachine>> createMachine(const CodeGenJob &
   return machine;
 }
 
-static void optimize(Module &module, TargetMachine &machine, bool sanitize) {
+static void optimize(Module &module, TargetMachine &machine, OptimizationLevel level, bool sanitize) {
   LoopAnalysisManager loops;
   FunctionAnalysisManager functions;
   CGSCCAnalysisManager calls;
@@ -85,7 +85,7 @@ static void optimize(Module &module, TargetMachine &machine, bool sanitize) {
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, calls, modules);
-  builder.buildPerModuleDefaultPipeline(OptimizationLevel::O3).run(module, modules);
+  builder.buildPerModuleDefaultPipeline(level).run(module, modules);
 }
 
 static Expected<CodeObject> generate(CodeGenJob job, const CodeOptions &options, bool assembly) {
@@ -97,6 +97,8 @@ static Expected<CodeObject> generate(CodeGenJob job, const CodeOptions &options,
   module.setDataLayout((*machine)->createDataLayout());
   if (!job.support) // the support code says so itself
     module.setPICLevel(PICLevel::BigPIC);
+  if (options.debug && !module.getModuleFlag("Dwarf Version"))
+    module.addModuleFlag(Module::Warning, "Dwarf Version", 5);
   if (!job.support)
     for (Function &function : module) {
       function.addFnAttr(Attribute::NoUnwind);
@@ -109,7 +111,9 @@ static Expected<CodeObject> generate(CodeGenJob job, const CodeOptions &options,
     return fail("internal error: invalid LLVM IR for " + job.name + ": " + StringRef(text).take_until([](char c) {
       return c == '\n';
     }));
-  optimize(module, **machine, options.sanitizeAddress && !job.support);
+  // The support code was optimised when attnc was built.
+  optimize(module, **machine, job.support ? OptimizationLevel::O1 : OptimizationLevel::O3,
+           options.sanitizeAddress && !job.support);
 
   CodeObject object{job.name, {}};
   raw_svector_ostream out(object.bytes);

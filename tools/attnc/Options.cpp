@@ -31,8 +31,8 @@ static cl::opt<std::string> weights("weights",
 static cl::opt<std::string> modelName("name", cl::desc("Name of the model; an archive exports NAME_attn_query"),
                                       cl::value_desc("NAME"), cl::cat(category));
 static cl::opt<bool> remarks("remarks", cl::desc("Say why ops did not fuse"), cl::cat(category));
-static cl::opt<unsigned> jobs("j", cl::desc("Threads to use (default: all)"), cl::value_desc("N"), cl::Prefix,
-                              cl::init(0), cl::cat(category));
+static cl::opt<std::string> jobs("j", cl::desc("Threads to use (default: all)"), cl::value_desc("N"), cl::Prefix,
+                                 cl::cat(category));
 static cl::opt<bool> debug("g", cl::desc("Line tables and symbols, for perf and gdb"), cl::cat(category));
 static cl::opt<bool> verbose("v", cl::desc("Print the time of every step, and sizes"), cl::cat(category));
 static cl::opt<std::string> sanitize("sanitize",
@@ -200,9 +200,10 @@ llvm::Expected<Options> parseOptions(int argc, char **argv) {
     // "attnc: Unknown command line argument '-x'.  Try: …\nattnc: Did you mean '-o'?\n"
     StringRef line = StringRef(text).ltrim().split('\n').first;
     line.consume_front("attnc: ");
-    std::string message = line.split("  Try:").first.rtrim(". ").str();
-    if (!message.empty())
-      message[0] = llvm::toLower(message[0]);
+    std::string message = line.split("  Try:").first.rtrim(".! ").str();
+    if (message.empty())
+      return fail(""); // a missing value, which cl printed itself
+    message[0] = llvm::toLower(message[0]);
     return fail(message + ": see attnc --help");
   }
   Options options;
@@ -220,9 +221,10 @@ llvm::Expected<Options> parseOptions(int argc, char **argv) {
   options.remarks = remarks;
   options.debug = debug;
   options.verbose = verbose;
-  if (jobs.getNumOccurrences() && (jobs < 1 || jobs > 1024))
-    return fail("-j: expected 1 to 1024, got " + llvm::Twine(jobs));
-  options.jobs = jobs ? unsigned(jobs) : llvm::hardware_concurrency().compute_thread_count();
+  options.jobs = llvm::hardware_concurrency().compute_thread_count();
+  if (jobs.getNumOccurrences() &&
+      (StringRef(jobs).getAsInteger(10, options.jobs) || options.jobs < 1 || options.jobs > 1024))
+    return fail("-j: expected 1 to 1024, got '" + jobs + "'");
   return options;
 }
 
