@@ -303,7 +303,7 @@ LogicalResult BufferizeFunction::visit(Operation *op) {
         Value source = buffer(collapse.getSrc());
         if (!memref::CollapseShapeOp::isGuaranteedCollapsible(cast<MemRefType>(source.getType()),
                                                               collapse.getReassociationIndices()))
-          return LogicalResult(collapse.emitOpError("of a strided view is not lowered yet"));
+          return LogicalResult(collapse.emitOpError("of a strided view is not yet lowered"));
         map.map(collapse.getResult(),
                 memref::CollapseShapeOp::create(b, loc, source, collapse.getReassociationIndices()).getResult());
         return success();
@@ -313,7 +313,7 @@ LogicalResult BufferizeFunction::visit(Operation *op) {
             cast<MemRefType>(buffer(expand.getSrc()).getType()), expand.getType().getShape(),
             expand.getReassociationIndices());
         if (failed(type))
-          return LogicalResult(expand.emitOpError("of a strided view is not lowered yet"));
+          return LogicalResult(expand.emitOpError("of a strided view is not yet lowered"));
         map.map(expand.getResult(),
                 memref::ExpandShapeOp::create(b, loc, *type, buffer(expand.getSrc()),
                                               expand.getReassociationIndices(), expand.getMixedOutputShape())
@@ -367,7 +367,7 @@ LogicalResult BufferizeFunction::visit(Operation *op) {
           b.create(state);
           return success();
         }
-        return op->emitOpError("is not lowered yet");
+        return op->emitOpError("is not yet lowered");
       });
 }
 

@@ -43,7 +43,8 @@ struct AttentionEmitter {
   void run();
   void emitRows(int64_t rows, Value row);
   SmallVector<Value> emitScores(int64_t rows, Value keyBlock, Value key, ValueRange low, ValueRange high);
-  void emitProduct(int64_t rows, Value keyBlock, Value start, Value end);
+  void emitProduct(int64_t rows, Value keyBlock, Value start, Value end, bool skipMasked);
+  Value isFinite(int64_t rows);
 
   Value pageOf(Value key);
   Value keyPanel(Value key, Value &panel);
@@ -208,8 +209,20 @@ SmallVector<Value> AttentionEmitter::emitScores(int64_t rows, Value keyBlock, Va
   return maxima;
 }
 
-/// block[r, :] = Σ scores[r, j - keyBlock]·V[j, :] over start ≤ j < end; start is a multiple of 64.
-void AttentionEmitter::emitProduct(int64_t rows, Value keyBlock, Value start, Value end) {
+/// Whether all of block[0..rows, :] is finite: x - x is NaN where x is not.
+Value AttentionEmitter::isFinite(int64_t rows) {
+  Value sum = e.splat(0);
+  for (int64_t r = 0; r < rows; ++r)
+    sum = e.overVectors(valueStride, sum, [&](Value d, Value mask, ValueRange carried) {
+      Value x = e.load(block, {e.idx(r), d}, mask);
+      return SmallVector<Value>{e.addf(carried[0], e.subf(x, x))};
+    })[0];
+  return arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, e.reduceAdd(sum), e.f32(0));
+}
+
+/// block[r, :] = Σ scores[r, j - keyBlock]·V[j, :] over start ≤ j < end; start is a multiple of 64. With `skipMasked`
+/// values of weight 0 are not looked at, so that NaN and Inf behind a mask do not count.
+void AttentionEmitter::emitProduct(int64_t rows, Value keyBlock, Value start, Value end, bool skipMasked) {
   auto columns = [&](Value column, int64_t vectors) {
     SmallVector<Value> acc(rows * vectors, e.splat(0)), at;
     for (int64_t v = 0; v < vectors; ++v)
@@ -222,9 +235,13 @@ void AttentionEmitter::emitProduct(int64_t rows, Value keyBlock, Value start, Va
           x.push_back(e.load(values, {row, at[v]}));
         Value score = e.sub(j, keyBlock);
         for (int64_t r = 0; r < rows; ++r) {
-          Value p = e.broadcast(e.load1(scores, {e.idx(r), score}));
+          Value weight = e.load1(scores, {e.idx(r), score});
+          Value p = e.broadcast(weight), counts;
+          if (skipMasked)
+            counts = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::UNE, weight, e.f32(0));
           for (int64_t v = 0; v < vectors; ++v)
-            acc[r * vectors + v] = e.fma(p, x[v], acc[r * vectors + v]);
+            acc[r * vectors + v] =
+                e.fma(p, skipMasked ? e.select(counts, x[v], e.splat(0)) : x[v], acc[r * vectors + v]);
         }
         return acc;
       });
@@ -307,7 +324,9 @@ void AttentionEmitter::emitRows(int64_t rows, Value row) {
                     }
                     return sum;
                   });
-    emitProduct(rows, keyBlock, start, end);
+    emitProduct(rows, keyBlock, start, end, /*skipMasked=*/false);
+    Value again = arith::XOrIOp::create(b, e.loc, isFinite(rows), arith::ConstantIntOp::create(b, e.loc, 1, 1));
+    e.ifThen(again, [&] { emitProduct(rows, keyBlock, start, end, /*skipMasked=*/true); });
     SmallVector<Value> newMax, newSum;
     for (int64_t r = 0; r < rows; ++r) {
       Value m = e.maxf(carried[r], blockMax[r]);

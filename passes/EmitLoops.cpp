@@ -39,7 +39,7 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
     WalkResult left = getOperation().walk([](Operation *op) {
       if (!isa<AttnDialect>(op->getDialect()) || isa<WorkerOp, FailOp>(op))
         return WalkResult::advance();
-      op->emitOpError("is not lowered yet");
+      op->emitOpError("is not yet lowered");
       return WalkResult::interrupt();
     });
     if (left.wasInterrupted())

@@ -83,7 +83,8 @@ Value emitActivation(Emit &e, ActivationKind kind, Value x) {
   case ActivationKind::leaky_relu:
     return e.select(positive(x), x, e.mulf(x, v.k(0.01)));
   case ActivationKind::gelu:
-    return e.mulf(e.mulf(x, v.k(0.5)), e.addf(v.k(1), math(math::ErfOp(), e.mulf(x, v.k(std::sqrt(0.5))))));
+    // 1 + erf(z) as erfc(-z): no cancellation for negative x.
+    return e.mulf(e.mulf(x, v.k(0.5)), math(math::ErfcOp(), e.mulf(x, v.k(-std::sqrt(0.5)))));
   case ActivationKind::gelu_tanh: {
     // x/2·(1 + tanh u) = x·sigmoid(2u), without cancellation.
     Value inner = v.fma(e.mulf(x, x), v.k(0.044715), v.k(1));

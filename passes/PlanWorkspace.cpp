@@ -55,8 +55,6 @@ void PlanFunction::hoistSizes() {
   Block &body = func.getBody().front();
   llvm::StringMap<Value> named;
   DenseMap<std::pair<Value, int64_t>, Value> unnamed;
-  Operation *firstOp = &body.front();
-  OpBuilder top(firstOp);
   for (auto dim : llvm::make_early_inc_range(body.getOps<memref::DimOp>())) {
     auto arg = dyn_cast<BlockArgument>(dim.getSource());
     std::optional<int64_t> index = dim.getConstantIndex();
@@ -70,6 +68,7 @@ void PlanFunction::hoistSizes() {
         known = &named[cast<StringAttr>(names[n]).getValue()];
     }
     if (!*known) {
+      OpBuilder top = OpBuilder::atBlockBegin(&body);
       Value constant = arith::ConstantIndexOp::create(top, dim.getLoc(), *index);
       *known = memref::DimOp::create(top, dim.getLoc(), arg, constant);
     }
@@ -187,10 +186,10 @@ void PlanFunction::replace() {
         need(factor);
     Operation *last = nullptr;
     for (Operation *op : slice) {
-      if (last)
-        op->moveAfter(last);
-      else
-        op->moveBefore(&body, body.begin());
+      // An op cannot be moved to where it is.
+      Operation *after = last ? last->getNextNode() : &body.front();
+      if (op != after)
+        op->moveBefore(after);
       last = op;
     }
     b.setInsertionPointAfter(last);
@@ -198,6 +197,7 @@ void PlanFunction::replace() {
     b.setInsertionPointToStart(&body);
   }
   Value total = arith::ConstantIndexOp::create(b, loc, 0);
+  SmallVector<std::pair<memref::AllocOp, Value>> offsets;
   for (SizeClass *cls : order) {
     pack(*cls);
     Value unit = arith::ConstantIndexOp::create(b, loc, 1);
@@ -206,15 +206,16 @@ void PlanFunction::replace() {
     for (Buffer &buffer : cls->buffers) {
       Value scaled = arith::MulIOp::create(b, loc, unit, arith::ConstantIndexOp::create(b, loc, buffer.offset));
       Value offset = arith::AddIOp::create(b, loc, total, scaled);
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPoint(buffer.alloc);
-      Value view = memref::ViewOp::create(b, buffer.alloc.getLoc(), buffer.alloc.getType(), workspace, offset,
-                                          buffer.alloc.getDynamicSizes());
-      buffer.alloc.replaceAllUsesWith(view);
-      buffer.alloc.erase();
+      offsets.push_back({buffer.alloc, offset});
     }
     Value bytes = arith::MulIOp::create(b, loc, unit, arith::ConstantIndexOp::create(b, loc, cls->bytes));
     total = arith::AddIOp::create(b, loc, total, bytes);
+  }
+  for (auto [alloc, offset] : offsets) {
+    OpBuilder at(alloc);
+    Value view = memref::ViewOp::create(at, alloc.getLoc(), alloc.getType(), workspace, offset, alloc.getDynamicSizes());
+    alloc.replaceAllUsesWith(view);
+    alloc.erase();
   }
   fillCompanion(total);
 }

@@ -44,11 +44,11 @@ LogicalResult Tiler::tile(LinearOp op) {
     return op.emitOpError("expected a packed weight: the weight of a linear must be a parameter");
   for (Value v : {input, init, residual})
     if (v && !isContiguous(v) && cast<MemRefType>(v.getType()).getRank() > 2)
-      return op.emitOpError("of a strided view is not lowered yet");
+      return op.emitOpError("of a strided view is not yet lowered");
   for (Value v : {input, init, residual})
     if (v && !cast<MemRefType>(v.getType()).getElementType().isF32())
       return op.emitOpError() << "of " << cast<MemRefType>(v.getType()).getElementType()
-                              << " activations is not lowered yet";
+                              << " activations is not yet lowered";
   int64_t k = cast<MemRefType>(input.getType()).getShape().back();
   int64_t n = cast<MemRefType>(init.getType()).getShape().back();
   int64_t panels = llvm::divideCeil(n, kPanel);
@@ -88,10 +88,10 @@ LogicalResult Tiler::tile(LinearOp op) {
 
 LogicalResult Tiler::tile(AttentionOp op) {
   if (op.getBias() || op.getKvLen() || op.getSinks() || op.getMaskedRows() != MaskedRows::zero)
-    return op.emitOpError("with bias, kv_len, sinks or masked_rows other than zero is not lowered yet");
+    return op.emitOpError("with bias, kv_len, sinks or masked_rows other than zero is not yet lowered");
   for (Value v : {Value(op.getQuery()), Value(op.getInit())})
     if (!cast<MemRefType>(v.getType()).getElementType().isF32())
-      return op.emitOpError() << "of " << cast<MemRefType>(v.getType()).getElementType() << " is not lowered yet";
+      return op.emitOpError() << "of " << cast<MemRefType>(v.getType()).getElementType() << " is not yet lowered";
   int64_t heads = op.getHeads(), kvHeads = op.getKvHeads(), headDim = op.getHeadDim(), headDimV = op.getHeadDimV();
   int64_t queryDim = cast<MemRefType>(op.getQuery().getType()).getRank() == 3 ? 1 : 2;
   Value batch = e.dim(op.getQuery(), 0), queries = e.dim(op.getQuery(), queryDim);
@@ -100,7 +100,7 @@ LogicalResult Tiler::tile(AttentionOp op) {
   auto cacheType = op.getCache() ? cast<CacheType>(op.getCache().getType()) : CacheType();
   auto cache = op.getCache() ? op.getCache().getDefiningOp<CacheViewOp>() : CacheViewOp();
   if (op.getCache() && !cacheType.getElementType().isF32())
-    return op.emitOpError() << "over a cache of " << cacheType.getElementType() << " is not lowered yet";
+    return op.emitOpError() << "over a cache of " << cacheType.getElementType() << " is not yet lowered";
 
   forTasks(e, e.mul(e.mul(batch, e.idx(heads)), queryBlocks), "attention", [&](Value task) {
     Value block = e.rem(task, queryBlocks), rest = e.divFloor(task, queryBlocks);
@@ -164,11 +164,11 @@ LogicalResult Tiler::tileRows(Operation *op) {
     bool perRow = type && type.getRank() >= leading && type.getRank() <= leading + 1 &&
                   operand != (isa<EmbeddingOp>(op) ? cast<EmbeddingOp>(op).getTable() : Value());
     if (type && isa<FloatType>(type.getElementType()) && !type.getElementType().isF32() && perRow)
-      return op->emitOpError() << "of " << type.getElementType() << " activations is not lowered yet";
+      return op->emitOpError() << "of " << type.getElementType() << " activations is not yet lowered";
     if (!perRow || (leading == 1 && type.getRank() == 1 && isa<FloatType>(type.getElementType()) && !isa<ArgmaxOp>(op)))
       continue;
     if (!isContiguous(operand) && type.getRank() > 2)
-      return op->emitOpError("of a strided view is not lowered yet");
+      return op->emitOpError("of a strided view is not yet lowered");
     operand = flattenRows(e, operand, type.getRank() > leading);
   }
   // What is viewed by rows is what flattening changed or what had the rows already.

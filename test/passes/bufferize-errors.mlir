@@ -17,7 +17,7 @@ func.func @not_named(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
 // -----
 
 func.func @no_form(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
-  // expected-error @below {{is not lowered yet}}
+  // expected-error @below {{is not yet lowered}}
   %0 = tensor.generate {
   ^bb0(%i: index, %j: index):
     %c = arith.constant 0.0 : f32
