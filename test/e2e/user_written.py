@@ -12,6 +12,7 @@ from reference import attention, reference
 report = Report("user written")
 random = report.random
 X, S, W = tensor(("?", "?", 24)), tensor(("?", "?", "?")), tensor((24, 24))
+H = tensor(("?", 3, "?", 8))
 ZEROS = """
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
@@ -23,7 +24,7 @@ ZEROS = """
   %y0 = tensor.splat %zero[%b, %n] : {x}
 """
 
-# name: (text from %x, and %q, %k, %v where they are products, to %y; what it computes with heads, scale and causal)
+# name: (text from %x, and %q, %k, %v where they are products, to %y; what it computes)
 CASES = {
     # One head, a transposed key, no scale.
     "plain": ("""
@@ -52,20 +53,20 @@ CASES = {
   %p = linalg.softmax dimension(2) ins(%u : {s}) outs(%s0 : {s}) -> {s}
   %y = linalg.batch_matmul ins(%p, %v : {s}, {x}) outs(%y0 : {x}) -> {x}
 """, dict(heads=1, scale=0.125, causal=True)),
-    # Three heads as einsum writes them, [batch, seq, heads, head_dim].
-    "einsum": ("""
-  %q4 = tensor.expand_shape %q [[0], [1], [2, 3]] output_shape [%b, %n, 3, 8] : {x} into tensor<?x?x3x8xf32>
-  %k4 = tensor.expand_shape %k [[0], [1], [2, 3]] output_shape [%b, %n, 3, 8] : {x} into tensor<?x?x3x8xf32>
-  %v4 = tensor.expand_shape %v [[0], [1], [2, 3]] output_shape [%b, %n, 3, 8] : {x} into tensor<?x?x3x8xf32>
-  %s4 = tensor.splat %zero[%b, %n, %n] : tensor<?x3x?x?xf32>
-  %y4 = tensor.splat %zero[%b, %n] : tensor<?x?x3x8xf32>
-  %s = linalg.contract indexing_maps = [affine_map<(b, h, m, n, k) -> (b, m, h, k)>, affine_map<(b, h, m, n, k) -> (b, n, h, k)>, affine_map<(b, h, m, n, k) -> (b, h, m, n)>] ins(%q4, %k4 : tensor<?x?x3x8xf32>, tensor<?x?x3x8xf32>) outs(%s4 : tensor<?x3x?x?xf32>) -> tensor<?x3x?x?xf32>
+    # Three heads, [batch, heads, seq, head_dim].
+    "heads": ("""
+  %qh = attn.split_heads %q into 3 : ({x}) -> {h}
+  %kh = attn.split_heads %k into 3 : ({x}) -> {h}
+  %vh = attn.split_heads %v into 3 : ({x}) -> {h}
+  %sh = tensor.splat %zero[%b, %n, %n] : tensor<?x3x?x?xf32>
+  %yh = tensor.splat %zero[%b, %n] : {h}
+  %s = linalg.contract indexing_maps = [affine_map<(b, h, m, n, k) -> (b, h, m, k)>, affine_map<(b, h, m, n, k) -> (b, h, n, k)>, affine_map<(b, h, m, n, k) -> (b, h, m, n)>] ins(%qh, %kh : {h}, {h}) outs(%sh : tensor<?x3x?x?xf32>) -> tensor<?x3x?x?xf32>
   %two = arith.constant 2.0 : f32
   %twos = tensor.splat %two[%b, %n, %n] : tensor<?x3x?x?xf32>
   %t = arith.divf %s, %twos : tensor<?x3x?x?xf32>
-  %p = linalg.softmax dimension(3) ins(%t : tensor<?x3x?x?xf32>) outs(%s4 : tensor<?x3x?x?xf32>) -> tensor<?x3x?x?xf32>
-  %o = linalg.contract indexing_maps = [affine_map<(b, h, m, n, k) -> (b, h, m, k)>, affine_map<(b, h, m, n, k) -> (b, k, h, n)>, affine_map<(b, h, m, n, k) -> (b, m, h, n)>] ins(%p, %v4 : tensor<?x3x?x?xf32>, tensor<?x?x3x8xf32>) outs(%y4 : tensor<?x?x3x8xf32>) -> tensor<?x?x3x8xf32>
-  %y = tensor.collapse_shape %o [[0], [1], [2, 3]] : tensor<?x?x3x8xf32> into {x}
+  %p = linalg.softmax dimension(3) ins(%t : tensor<?x3x?x?xf32>) outs(%sh : tensor<?x3x?x?xf32>) -> tensor<?x3x?x?xf32>
+  %o = linalg.contract indexing_maps = [affine_map<(b, h, m, n, k) -> (b, h, m, k)>, affine_map<(b, h, m, n, k) -> (b, h, k, n)>, affine_map<(b, h, m, n, k) -> (b, h, m, n)>] ins(%p, %vh : tensor<?x3x?x?xf32>, {h}) outs(%yh : {h}) -> {h}
+  %y = attn.merge_heads %o : ({h}) -> {x}
 """, dict(heads=3, scale=0.5)),
 }
 PROJECTIONS = """
@@ -84,27 +85,27 @@ module = Module()
 weights = {n: module.weight(n, random.standard_normal((24, 24) if n[0] == "w" else 24) / 5) for n in ("wq", "wk", "wv", "cq", "ck", "cv")}
 for name, (body, _) in CASES.items():
     # With q = k = v = x; and with projections, which become one product.
-    text = (ZEROS + re.sub(r"%[qkv]\b", "%x", body)).format(x=X, s=S, w=W)
+    text = (ZEROS + re.sub(r"%[qkv]\b", "%x", body)).format(x=X, s=S, w=W, h=H)
     module.entry(name, [("x", X, ["batch", "seq"])], [("y", X, "%y")], text)
     module.entry(name + "_projected", [("x", X, ["batch", "seq"])], [("y", X, "%y")],
-                 (ZEROS + PROJECTIONS + body).format(x=X, s=S, w=W), weights=list(weights))
+                 (ZEROS + PROJECTIONS + body).format(x=X, s=S, w=W, h=H), weights=list(weights))
 
 path = compile_module(module)
 for variant in each_variant(path):
     with Model(path, variant) as model:
-        for name, (_, options) in CASES.items():
-            options = dict(options)
-            heads = options.pop("heads")
-            for batch, seq in [(1, 1), (2, 17), (3, 65)]:
-                x = random.standard_normal((batch, seq, 24)).astype(np.float32)
+        for batch, seq in [(1, 1), (2, 17), (3, 65)]:
+            x = random.standard_normal((batch, seq, 24)).astype(np.float32)
+            label = "%s %%s %dx%d" % (variant, batch, seq)
+            for name, (_, options) in CASES.items():
+                options = dict(options)
+                heads = options.pop("heads")
                 for projected in (False, True):
-                    q, k, v = ([x.astype(np.float64) @ weights["w" + r] + weights["c" + r] for r in "qkv"] if projected
-                               else [x] * 3)
-                    out = attention.attention(*(reference.split_heads(t, heads) for t in (q, k, v)), **options)
-                    expected = out.transpose(0, 2, 1, 3).reshape(batch, seq, 24)
+                    q, k, v = (x.astype(np.float64) @ weights["w" + r] + weights["c" + r] if projected else x for r in "qkv")
+                    split = [reference.split_heads(t, heads) for t in (q, k, v)]
+                    expected = attention.attention(*split, **options).transpose(0, 2, 1, 3).reshape(batch, seq, 24)
                     entry = name + "_projected" * projected
                     got = model.run(entry, {"x": x})["y"]
-                    report.close("%s %s %dx%d" % (variant, entry, batch, seq), got, expected, 4 * tolerance(seq))
+                    report.close(label % entry, got, expected, tolerance(seq))
 
 # Six attentions, three joined products, and nothing left of what was written.
 source = os.path.join(os.path.dirname(path), "model.mlir")
