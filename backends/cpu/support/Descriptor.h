@@ -41,6 +41,4 @@ typedef struct attn_model_descriptor {
   uint64_t token_bytes;              /* of the key/value pages, per token; 0: the model has no state */
 } attn_model_descriptor;
 
-extern const attn_model_descriptor attn_descriptor;
-
 #endif

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+extern const attn_model_descriptor attn_descriptor; /* attnc writes it */
+
 struct attn_model {
   attn_host host;      /* a copy; fields the host does not know are 0 */
   const char *variant; /* name of the one chosen */

@@ -1,0 +1,555 @@
+// The support code's checks, dispatch and open, with every message.
+#include "support_test.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <thread>
+
+Observed observed;
+
+//===----------------------------------------------------------------------===//
+// The model
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Memref {
+  char *allocated, *aligned;
+  int64_t offset, sizes[];
+};
+const Memref *memref(const void *arg) { return static_cast<const Memref *>(arg); }
+
+void nothing(void *, int64_t, int64_t) {}
+
+void copyTask(void *arg, int64_t task, int64_t) {
+  auto *args = static_cast<const void *const *>(arg);
+  const Memref *in = memref(args[1]), *out = memref(args[3]);
+  reinterpret_cast<float *>(out->aligned)[task] = reinterpret_cast<float *>(in->aligned)[task];
+}
+
+void observe(const void *const *last) { // weights, workspace, workers
+  observed.weightsSize = memref(last[0])->sizes[0];
+  observed.workspaceSize = memref(last[1])->sizes[0];
+  observed.workers = (int64_t)last[2];
+}
+
+void runCopy(const void *const *args) {
+  const Memref *mask = memref(args[2]);
+  observed.mask = mask->aligned;
+  observed.maskSize = mask->sizes[0];
+  observe(args + 4);
+  const Memref *in = memref(args[1]);
+  attn_dispatch(const_cast<void *>(args[0]), copyTask, const_cast<void **>(args), in->sizes[0] * in->sizes[1], "copy");
+  for (int i = 1; i < observed.dispatches; ++i)
+    attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "more");
+}
+
+void runPrefill(const void *const *args) {
+  const Memref *ids = memref(args[1]), *next = memref(args[3]), *table = memref(args[5]), *past = memref(args[6]);
+  int64_t batch = ids->sizes[0];
+  auto *lengths = reinterpret_cast<const int32_t *>(past->aligned), *rows = reinterpret_cast<const int32_t *>(table->aligned);
+  observed.past.assign(lengths, lengths + batch);
+  observed.table.assign(rows, rows + table->sizes[0] * table->sizes[1]);
+  observed.page = (int64_t)args[7];
+  observe(args + 8);
+  // Each token's id goes to its place in the pages: kTokenBytes = 2 floats per token.
+  char *pages = memref(args[4])->aligned;
+  for (int64_t b = 0; b < batch; ++b) {
+    reinterpret_cast<int64_t *>(next->aligned)[b] = lengths[b];
+    for (int64_t s = 0; s < ids->sizes[1]; ++s) {
+      int64_t at = lengths[b] + s, page = rows[b * table->sizes[1] + at / observed.page];
+      std::memcpy(pages + (page * observed.page + at % observed.page) * kTokenBytes,
+                  ids->aligned + (b * ids->sizes[1] + s) * 8, 8);
+    }
+  }
+  attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "append");
+}
+
+void failTask(void *arg, int64_t task, int64_t) {
+  auto *args = static_cast<const void *const *>(arg);
+  attn_fail(const_cast<void *>(args[0]), (int32_t)*reinterpret_cast<int64_t *>(memref(args[1])->aligned),
+            task == 0 ? "first" : "other");
+}
+void runFail(const void *const *args) {
+  attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "fail");
+  attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "never");
+}
+void runNothing(const void *const *) {}
+
+int64_t someBytes(const int64_t *args) { return 100 * args[0]; }
+int64_t noBytes(const int64_t *) { return 0; }
+int64_t overflow(const int64_t *) { return -1; }
+
+constexpr int64_t dim(int n) { return -1 - n; }
+const attn_dim copyDims[] = {{"n", 3, 8}, {"m", 1, ATTN_NO_BOUND}};
+const attn_dim prefillDims[] = {{"batch", 1, ATTN_NO_BOUND}, {"seq", 1, 512}, {"keys", 1, 512}};
+const attn_tensor_info copyIn[] = {{"x", kF32, 0, 2, {dim(0), dim(0)}}, {"mask", kF32, ATTN_TENSOR_OPTIONAL, 1, {dim(1)}}};
+const attn_tensor_info copyOut[] = {{"y", kF32, 0, 2, {dim(0), dim(0)}}};
+const attn_tensor_info wideOut[] = {{"y", kF32, 0, 1, {dim(1)}}};
+const attn_tensor_info prefillIn[] = {{"input_ids", kI64, 0, 2, {dim(0), dim(1)}},
+                                      {"attention_mask", kI64, ATTN_TENSOR_OPTIONAL, 2, {dim(0), dim(2)}}};
+const attn_tensor_info prefillOut[] = {{"next", kI64, 0, 1, {dim(0)}}};
+const attn_tensor_info failIn[] = {{"code", kI64, 0, 0, {}}};
+const attn_entry entries[] = {
+    {sizeof(attn_entry), "copy", 2, 2, 1, copyDims, copyIn, copyOut, 0},
+    {sizeof(attn_entry), "prefill", 3, 2, 1, prefillDims, prefillIn, prefillOut, 1},
+    {sizeof(attn_entry), "fail", 0, 1, 0, nullptr, failIn, nullptr, 0},
+    {sizeof(attn_entry), "wide", 2, 2, 1, copyDims, copyIn, wideOut, 0},
+    {sizeof(attn_entry), "huge", 2, 2, 1, copyDims, copyIn, copyOut, 0},
+};
+const attn_code codes[] = {{runCopy, someBytes, 1},
+                           {runPrefill, someBytes, 0},
+                           {runFail, noBytes, 2},
+                           {runNothing, noBytes, 0},
+                           {runNothing, overflow, 0}};
+const attn_variant variants[] = {{"impossible"}, {"plain"}, {"slow"}};
+const attn_variant_code variantCodes[] = {{1u << 31, 0, codes}, {0, 0, codes}, {0, 0, codes}};
+} // namespace
+
+extern "C" {
+int32_t attn_library_open(const attn_host *, const attn_open_options *, attn_model **, attn_error *);
+void attn_library_close(attn_model *);
+const char *attn_library_variant(const attn_model *);
+int32_t attn_library_infer_dims(const attn_model *, uint32_t, const attn_call *, int64_t *, attn_error *);
+uint64_t attn_library_workspace_bytes(const attn_model *, uint32_t, const int64_t *, attn_error *);
+uint64_t attn_library_state_bytes(const attn_model *, uint32_t, uint64_t, uint32_t, attn_error *);
+int32_t attn_library_state_init(const attn_model *, void *, uint64_t, uint32_t, uint64_t, uint32_t, attn_state **,
+                                attn_error *);
+int32_t attn_library_state_attach(const attn_model *, void *, uint64_t, attn_state **, attn_error *);
+int32_t attn_library_state_op(const attn_model *, attn_state *, attn_state_verb, uint32_t, int64_t, int64_t *,
+                              attn_error *);
+int32_t attn_library_run(const attn_model *, uint32_t, const attn_call *, attn_error *);
+void *attn_memcpy(void *, const void *, size_t);
+void *attn_memmove(void *, const void *, size_t);
+void *attn_memset(void *, int, size_t);
+int attn_memcmp(const void *, const void *, size_t);
+
+static const attn_library table = {sizeof(attn_library), ATTN_ABI_VERSION, "test", kBuildId, "{}", 3, 5, variants,
+                                   entries, kWeightsBytes, nullptr, "test.weights", attn_library_open,
+                                   attn_library_close, attn_library_variant, attn_library_infer_dims,
+                                   attn_library_workspace_bytes, attn_library_state_bytes, attn_library_state_init,
+                                   attn_library_state_attach, attn_library_state_op, attn_library_run};
+extern const attn_model_descriptor attn_descriptor;
+const attn_model_descriptor attn_descriptor = {&table, variantCodes, kTokenBytes};
+}
+
+const void *goodWeights() {
+  alignas(64) static char bytes[kWeightsBytes];
+  attn_weights_header header = {ATTN_WEIGHTS_MAGIC, kWeightsBytes, {}, 0, 0};
+  std::memcpy(header.build_id, kBuildId, 32);
+  std::memcpy(bytes, &header, sizeof header);
+  return bytes;
+}
+
+attn_host TestModel::plainHost() {
+  attn_host host = {};
+  host.size = sizeof host;
+  host.alloc = [](void *, DLDevice, uint64_t bytes, uint64_t) { return std::malloc(bytes); };
+  host.free = [](void *, DLDevice, void *memory) { std::free(memory); };
+  return host;
+}
+
+TestModel::TestModel(attn_host host, const char *variant) {
+  error.size = sizeof error;
+  attn_open_options options = {sizeof options, variant, goodWeights(), kWeightsBytes, {kDLCPU, 0}};
+  EXPECT_EQ(library->open(&host, &options, &model, &error), ATTN_OK) << error.text;
+}
+TestModel::~TestModel() { library->close(model); }
+
+int32_t TestModel::run(uint32_t entry, std::vector<const DLTensor *> in, std::vector<DLTensor *> out, attn_state *state,
+                       const int32_t *slots) {
+  alignas(64) static char workspace[4096];
+  attn_call call = {};
+  call.size = sizeof call;
+  call.n_in = in.size();
+  call.in = in.data();
+  call.n_out = out.size();
+  call.out = out.data();
+  call.state = state;
+  call.slots = slots;
+  call.workspace = workspace;
+  call.workspace_bytes = sizeof workspace;
+  return library->run(model, entry, &call, &error);
+}
+
+TestTensor::TestTensor(DLDataType type, std::vector<int64_t> shape) : DLTensor(), sizes(std::move(shape)) {
+  int64_t count = type.bits / 8;
+  for (int64_t size : sizes)
+    count *= size;
+  bytes.resize(count / 8 + 1);
+  data = bytes.data();
+  device = {kDLCPU, 0};
+  ndim = sizes.size();
+  dtype = type;
+  DLTensor::shape = sizes.data();
+}
+
+//===----------------------------------------------------------------------===//
+// open
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Opened {
+  int32_t status;
+  std::string text;
+};
+Opened open(attn_open_options options, attn_host host = TestModel::plainHost()) {
+  attn_error error = {};
+  error.size = sizeof error;
+  attn_model *model = nullptr;
+  const attn_library *library = attn_query(ATTN_ABI_VERSION);
+  int32_t status = library->open(&host, &options, &model, &error);
+  EXPECT_EQ(status, status ? error.code : 0);
+  if (model)
+    library->close(model);
+  return {status, error.text};
+}
+attn_open_options goodOptions() { return {sizeof(attn_open_options), nullptr, goodWeights(), kWeightsBytes, {kDLCPU, 0}}; }
+
+void expectOpen(attn_open_options options, int32_t status, const char *text) {
+  Opened got = open(options);
+  EXPECT_EQ(got.status, status);
+  EXPECT_EQ(got.text, text);
+}
+} // namespace
+
+TEST(Open, Query) {
+  EXPECT_EQ(attn_query(0), nullptr);
+  EXPECT_NE(attn_query(ATTN_ABI_VERSION), nullptr);
+  EXPECT_NE(attn_query(99), nullptr);
+}
+
+TEST(Open, Variants) {
+  TestModel best;
+  EXPECT_STREQ(best.library->variant(best.model), "plain");
+  TestModel named(TestModel::plainHost(), "slow");
+  EXPECT_STREQ(named.library->variant(named.model), "slow");
+  attn_open_options options = goodOptions();
+  options.variant = "impossible";
+  expectOpen(options, ATTN_CPU_UNSUPPORTED, "this CPU does not run variant 'impossible': expected one of impossible, plain, slow");
+  options.variant = "z80\n";
+  expectOpen(options, ATTN_CPU_UNSUPPORTED, "the file has no variant 'z80?': expected one of impossible, plain, slow");
+}
+
+TEST(Open, Weights) {
+  attn_open_options options = goodOptions();
+  options.weights = nullptr;
+  expectOpen(options, ATTN_CORRUPT_FILE, "weights: expected the file 'test.weights' beside the model, got none");
+  options = goodOptions();
+  options.weights_bytes = 127;
+  expectOpen(options, ATTN_CORRUPT_FILE, "weights: expected 128 bytes, got 127");
+  options = goodOptions();
+  options.weights = static_cast<const char *>(options.weights) + 8;
+  expectOpen(options, ATTN_INVALID_ARGUMENT, "weights: expected memory aligned to 64 bytes");
+  options = goodOptions();
+  auto *header = const_cast<attn_weights_header *>(static_cast<const attn_weights_header *>(options.weights));
+  header->magic = 1;
+  expectOpen(options, ATTN_CORRUPT_FILE, "weights: expected packed weights, got another magic number");
+  header->magic = ATTN_WEIGHTS_MAGIC;
+  header->bytes = 64;
+  expectOpen(options, ATTN_CORRUPT_FILE, "weights: expected 128 bytes, got 64");
+  header->bytes = 128;
+  std::memset(header->build_id, 'x', 32);
+  expectOpen(options, ATTN_CORRUPT_FILE,
+             "weights: expected those of build 0123456789abcdef0123456789abcdef, got xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+}
+
+TEST(Open, Host) {
+  attn_host host = TestModel::plainHost();
+  host.free = nullptr;
+  EXPECT_EQ(open(goodOptions(), host).text, "host: expected alloc and free, got null");
+  host = TestModel::plainHost();
+  host.alloc = [](void *, DLDevice, uint64_t, uint64_t) -> void * { return nullptr; };
+  Opened got = open(goodOptions(), host);
+  EXPECT_EQ(got.status, ATTN_OUT_OF_MEMORY);
+  EXPECT_EQ(got.text, "open: out of memory");
+  attn_open_options options = goodOptions();
+  options.device.device_type = kDLCUDA;
+  expectOpen(options, ATTN_UNSUPPORTED, "open: expected the CPU as device, got device type 2");
+  attn_model *model;
+  EXPECT_EQ(attn_query(1)->open(nullptr, nullptr, &model, nullptr), ATTN_INVALID_ARGUMENT);
+}
+
+/// A host of an older, shorter version: what it does not know is not read.
+TEST(Open, ShortHost) {
+  attn_host host = TestModel::plainHost();
+  host.size = offsetof(attn_host, parallel_for);
+  host.parallel_for = reinterpret_cast<decltype(host.parallel_for)>(1);
+  host.poll = reinterpret_cast<decltype(host.poll)>(1);
+  host.workers = 7;
+  TestModel m(host);
+  TestTensor x(kF32, {3, 3}), y(kF32, {3, 3});
+  EXPECT_EQ(m.run(COPY, {&x, nullptr}, {&y}), ATTN_OK) << m.text();
+  EXPECT_EQ(observed.workers, 1);
+}
+
+TEST(Open, ShortError) {
+  attn_open_options options = goodOptions();
+  options.variant = "impossible";
+  attn_host host = TestModel::plainHost();
+  attn_model *model;
+  char memory[sizeof(attn_error)];
+  std::memset(memory, 'z', sizeof memory);
+  auto *error = reinterpret_cast<attn_error *>(memory);
+  error->size = offsetof(attn_error, text) + 8;
+  EXPECT_EQ(attn_query(1)->open(&host, &options, &model, error), ATTN_CPU_UNSUPPORTED);
+  EXPECT_STREQ(error->text, "this CP");
+  EXPECT_EQ(memory[offsetof(attn_error, text) + 8], 'z');
+  error->size = 4;
+  error->code = 77;
+  EXPECT_EQ(attn_query(1)->open(&host, &options, &model, error), ATTN_CPU_UNSUPPORTED);
+  EXPECT_EQ(error->code, 77);
+}
+
+//===----------------------------------------------------------------------===//
+// Tensors
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Tensors : testing::Test {
+  TestModel m;
+  TestTensor x{kF32, {4, 4}}, y{kF32, {4, 4}};
+  void expect(int32_t status, const std::string &text, std::vector<const DLTensor *> in, std::vector<DLTensor *> out,
+              uint32_t entry = COPY) {
+    EXPECT_EQ(m.run(entry, in, out), status);
+    EXPECT_EQ(m.error.code, status);
+    EXPECT_EQ(m.text(), text);
+  }
+};
+} // namespace
+
+TEST_F(Tensors, Run) {
+  for (int i = 0; i < 16; ++i)
+    x.floats()[i] = i;
+  ASSERT_EQ(m.run(COPY, {&x, nullptr}, {&y}), ATTN_OK) << m.text();
+  EXPECT_EQ(std::memcmp(x.data, y.data, 64), 0);
+  EXPECT_EQ(observed.mask, nullptr);
+  EXPECT_EQ(observed.maskSize, 0);
+  EXPECT_EQ(observed.weightsSize, 128);
+  EXPECT_EQ(observed.workspaceSize, 448); // 100 * 4 rounded up to 64
+  TestTensor mask(kF32, {5});
+  ASSERT_EQ(m.run(COPY, {&x, &mask}, {&y}), ATTN_OK) << m.text();
+  EXPECT_EQ(observed.mask, mask.data);
+  EXPECT_EQ(observed.maskSize, 5);
+}
+
+TEST_F(Tensors, ByteOffset) {
+  TestTensor big(kF32, {5, 4});
+  for (int i = 0; i < 20; ++i)
+    big.floats()[i] = i;
+  big.byte_offset = 16;
+  big.sizes[0] = 4;
+  ASSERT_EQ(m.run(COPY, {&big, nullptr}, {&y}), ATTN_OK) << m.text();
+  EXPECT_EQ(y.floats()[0], 4);
+}
+
+TEST_F(Tensors, Counts) {
+  expect(ATTN_INVALID_ARGUMENT, "copy: expected 2 inputs, got 1", {&x}, {&y});
+  expect(ATTN_INVALID_ARGUMENT, "copy: expected 1 outputs, got 0", {&x, nullptr}, {});
+  expect(ATTN_INVALID_ARGUMENT, "x: expected a tensor, got none", {nullptr, nullptr}, {&y});
+  expect(ATTN_UNSUPPORTED, "y: expected a tensor, got none: leaving an output out is not implemented", {&x, nullptr},
+         {nullptr});
+  expect(ATTN_INVALID_ARGUMENT, "entry: expected an index below 5, got 9", {&x, nullptr}, {&y}, 9);
+}
+
+TEST_F(Tensors, TypesAndShapes) {
+  TestTensor ids(kI64, {4, 4});
+  expect(ATTN_DTYPE, "x: expected float32 [3 ≤ n ≤ 8, 3 ≤ n ≤ 8], got int64 [4, 4]", {&ids, nullptr}, {&y});
+  TestTensor rank1(kF32, {4});
+  expect(ATTN_SHAPE, "x: expected float32 [3 ≤ n ≤ 8, 3 ≤ n ≤ 8], got float32 [4]", {&rank1, nullptr}, {&y});
+  TestTensor oblong(kF32, {4, 5});
+  expect(ATTN_SHAPE, "x: expected float32 [3 ≤ n ≤ 8, 3 ≤ n ≤ 8], got float32 [4, 5]", {&oblong, nullptr}, {&y});
+  expect(ATTN_SHAPE, "y: expected float32 [n = 4, n = 4], got float32 [4, 5]", {&x, nullptr}, {&oblong});
+  TestTensor large(kF32, {9, 9});
+  expect(ATTN_SHAPE, "x: expected float32 [3 ≤ n ≤ 8, 3 ≤ n ≤ 8], got float32 [9, 9]", {&large, nullptr}, {&y});
+  TestTensor scalar(kF32, {1});
+  scalar.ndim = 1000000;
+  expect(ATTN_SHAPE, "x: expected float32 [3 ≤ n ≤ 8, 3 ≤ n ≤ 8], got float32 of rank 1000000", {&scalar, nullptr}, {&y});
+  scalar.ndim = -1;
+  expect(ATTN_SHAPE, "x: expected float32 [3 ≤ n ≤ 8, 3 ≤ n ≤ 8], got float32 of rank -1", {&scalar, nullptr}, {&y});
+  scalar.ndim = 2;
+  scalar.shape = nullptr;
+  expect(ATTN_SHAPE, "x: expected float32 [3 ≤ n ≤ 8, 3 ≤ n ≤ 8], got float32 of rank 2", {&scalar, nullptr}, {&y});
+  TestTensor odd(kF32, {4, 4});
+  odd.dtype = {kDLBfloat, 16, 2};
+  expect(ATTN_DTYPE, "x: expected float32 [3 ≤ n ≤ 8, 3 ≤ n ≤ 8], got bfloat16x2 [4, 4]", {&odd, nullptr}, {&y});
+  odd.dtype = {kDLBool, 8, 1};
+  expect(ATTN_DTYPE, "x: expected float32 [3 ≤ n ≤ 8, 3 ≤ n ≤ 8], got bool [4, 4]", {&odd, nullptr}, {&y});
+  odd.dtype = {99, 8, 1};
+  expect(ATTN_DTYPE, "x: expected float32 [3 ≤ n ≤ 8, 3 ≤ n ≤ 8], got type 99 of 8 [4, 4]", {&odd, nullptr}, {&y});
+  TestTensor empty(kF32, {0});
+  expect(ATTN_SHAPE, "mask: expected float32 [m], got float32 [0]", {&x, &empty}, {&y});
+  expect(ATTN_SHAPE, "y: expected an input that gives dimension m, got none", {&x, nullptr}, {&y}, WIDE);
+}
+
+TEST_F(Tensors, Memory) {
+  TestTensor bad(kF32, {4, 4});
+  bad.device.device_type = kDLCUDA;
+  expect(ATTN_UNSUPPORTED, "x: expected memory of the CPU, got device type 2", {&bad, nullptr}, {&y});
+  bad.device.device_type = kDLCPU;
+  bad.data = nullptr;
+  expect(ATTN_INVALID_ARGUMENT, "x: expected data, got a null pointer", {&bad, nullptr}, {&y});
+  bad.data = bad.bytes.data();
+  bad.byte_offset = 2;
+  expect(ATTN_INVALID_ARGUMENT, "x: expected data aligned to 4 bytes, got an address that ends in 2", {&bad, nullptr}, {&y});
+  bad.byte_offset = ~uint64_t(0);
+  expect(ATTN_INVALID_ARGUMENT, "x: expected data within the address space, got another byte_offset", {&bad, nullptr}, {&y});
+  bad.byte_offset = 0;
+  int64_t transposed[] = {1, 4}, compact[] = {4, 1};
+  bad.strides = transposed;
+  expect(ATTN_SHAPE, "x: expected contiguous rows, got other strides", {&bad, nullptr}, {&y});
+  bad.strides = compact;
+  EXPECT_EQ(m.run(COPY, {&bad, nullptr}, {&y}), ATTN_OK) << m.text();
+}
+
+TEST_F(Tensors, Call) {
+  const DLTensor *in[] = {&x, nullptr};
+  DLTensor *out[] = {&y};
+  alignas(64) char workspace[512];
+  attn_call good = {sizeof good, 2, 1, in, out, nullptr, nullptr, workspace, 448, nullptr};
+  auto expectCall = [&](attn_call call, int32_t status, const char *text) {
+    EXPECT_EQ(m.library->run(m.model, COPY, &call, &m.error), status);
+    EXPECT_EQ(m.text(), text);
+  };
+  EXPECT_EQ(m.library->run(m.model, COPY, &good, &m.error), ATTN_OK);
+  attn_call call = good;
+  call.workspace_bytes = 447;
+  expectCall(call, ATTN_WORKSPACE, "copy: expected a workspace of 448 bytes aligned to 64, got 447");
+  call = good;
+  call.workspace = workspace + 16;
+  expectCall(call, ATTN_WORKSPACE, "copy: expected a workspace of 448 bytes aligned to 64, got another alignment");
+  call.workspace = nullptr;
+  expectCall(call, ATTN_WORKSPACE, "copy: expected a workspace of 448 bytes aligned to 64, got none");
+  call = good;
+  call.size = 16;
+  expectCall(call, ATTN_ABI_MISMATCH, "call: expected a struct of at least 64 bytes, got 16");
+  call = good;
+  call.in = nullptr;
+  expectCall(call, ATTN_INVALID_ARGUMENT, "call: expected inputs, got a null pointer");
+  call = good;
+  call.state = reinterpret_cast<attn_state *>(workspace);
+  expectCall(call, ATTN_INVALID_ARGUMENT, "state: expected none, this entry has no use for it");
+  EXPECT_EQ(m.library->run(m.model, COPY, nullptr, &m.error), ATTN_INVALID_ARGUMENT);
+  EXPECT_EQ(m.text(), "call: expected a pointer, got null");
+  EXPECT_EQ(m.library->run(nullptr, COPY, &good, &m.error), ATTN_INVALID_ARGUMENT);
+  EXPECT_EQ(m.text(), "model: expected a pointer, got null");
+  EXPECT_EQ(m.library->run(m.model, COPY, &call, nullptr), ATTN_INVALID_ARGUMENT); // no error is fine
+}
+
+TEST_F(Tensors, Dims) {
+  int64_t dims[2] = {4, -1};
+  EXPECT_EQ(m.library->workspace_bytes(m.model, COPY, dims, &m.error), 448u);
+  EXPECT_EQ(m.library->workspace_bytes(m.model, FAIL, dims, &m.error), 64u); // never less
+  dims[0] = -1;
+  EXPECT_EQ(m.library->workspace_bytes(m.model, COPY, dims, &m.error), 0u);
+  EXPECT_EQ(m.text(), "copy: expected n from 3 to 8, got -1");
+  dims[0] = 4, dims[1] = int64_t(1) << 40;
+  EXPECT_EQ(m.library->workspace_bytes(m.model, COPY, dims, &m.error), 0u);
+  EXPECT_EQ(m.text(), "copy: expected m from 1 to 2147483647, got 1099511627776");
+  EXPECT_EQ(m.library->workspace_bytes(m.model, COPY, nullptr, &m.error), 0u);
+  EXPECT_EQ(m.text(), "dims: expected a pointer, got null");
+  dims[1] = 1;
+  EXPECT_EQ(m.library->workspace_bytes(m.model, HUGE_WORKSPACE, dims, &m.error), 0u);
+  EXPECT_EQ(m.text(), "huge: expected dimensions whose workspace fits into memory, got one of more than 2^63 bytes");
+  expect(ATTN_SHAPE, m.text(), {&x, nullptr}, {&y}, HUGE_WORKSPACE);
+  const DLTensor *in[] = {&x, nullptr};
+  attn_call call = {};
+  call.size = sizeof call;
+  call.n_in = 2;
+  call.in = in;
+  EXPECT_EQ(m.library->infer_dims(m.model, COPY, &call, dims, &m.error), ATTN_OK);
+  EXPECT_EQ(dims[0], 4);
+  EXPECT_EQ(dims[1], -1);
+}
+
+//===----------------------------------------------------------------------===//
+// Dispatch
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Runs copy with a host; returns the status and keeps the message.
+struct Dispatch : testing::Test {
+  attn_host host = TestModel::plainHost();
+  std::string text;
+  int32_t run() {
+    TestModel m(host);
+    TestTensor x(kF32, {4, 4}), y(kF32, {4, 4});
+    int32_t status = m.run(COPY, {&x, nullptr}, {&y});
+    text = m.text();
+    return status;
+  }
+  void TearDown() override { observed = Observed(); }
+};
+} // namespace
+
+TEST_F(Dispatch, Fail) {
+  TestModel m;
+  TestTensor code(kI64, {});
+  code.ints()[0] = ATTN_RANGE;
+  EXPECT_EQ(m.run(FAIL, {&code}, {}), ATTN_RANGE);
+  EXPECT_EQ(m.text(), "first");
+  EXPECT_EQ(m.error.code, ATTN_RANGE);
+}
+
+TEST_F(Dispatch, Poll) {
+  host.ctx = &observed;
+  observed.dispatches = 3;
+  host.poll = [](void *ctx, uint64_t done, uint64_t total) -> int32_t {
+    static_cast<Observed *>(ctx)->spans += std::to_string(done) + "/" + std::to_string(total) + " ";
+    return done == 2;
+  };
+  host.span = [](void *ctx, const char *op, attn_span_phase phase, int64_t tasks) {
+    static_cast<Observed *>(ctx)->spans += (phase == ATTN_SPAN_BEGIN ? "<" : ">") + std::string(op) + std::to_string(tasks) + " ";
+  };
+  EXPECT_EQ(run(), ATTN_CANCELLED);
+  EXPECT_EQ(text, "cancelled after 2 of 3 ops");
+  EXPECT_EQ(observed.spans, "0/1 <copy16 >copy16 1/2 <more1 >more1 2/3 ");
+}
+
+TEST_F(Dispatch, ParallelFor) {
+  host.workers = 3;
+  host.parallel_for = [](void *, int64_t tasks, attn_task_fn fn, void *arg) -> int32_t {
+    std::vector<std::thread> threads;
+    for (uint32_t w = 0; w < 3; ++w)
+      threads.emplace_back([=] {
+        for (int64_t t = w; t < tasks; t += 3)
+          fn(arg, t, w);
+      });
+    for (std::thread &thread : threads)
+      thread.join();
+    return 0;
+  };
+  EXPECT_EQ(run(), ATTN_OK) << text;
+  EXPECT_EQ(observed.workers, 3);
+  host.parallel_for = [](void *, int64_t, attn_task_fn, void *) -> int32_t { return -5; };
+  EXPECT_EQ(run(), ATTN_CALLBACK);
+  EXPECT_EQ(text, "copy: parallel_for returned -5");
+  host.parallel_for = [](void *, int64_t, attn_task_fn fn, void *arg) -> int32_t { return fn(arg, 0, 3); };
+  EXPECT_EQ(run(), ATTN_CALLBACK);
+  EXPECT_EQ(text, "parallel_for: expected a worker below 3, got 3");
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+TEST(Memory, AgreesWithLibc) {
+  for (size_t n : {0, 1, 15, 16, 17, 63, 64, 65, 200, 1000})
+    for (size_t shift : {0, 1, 8, 16, 40}) {
+      std::string from(1200, 0), want(1200, 'w'), got = want;
+      for (size_t i = 0; i < from.size(); ++i)
+        from[i] = char(i * 7);
+      attn_memcpy(&got[shift], &from[3], n);
+      std::memcpy(&want[shift], &from[3], n);
+      EXPECT_EQ(got, want);
+      EXPECT_EQ(attn_memcmp(got.data(), want.data(), n), 0);
+      attn_memmove(&got[shift], &got[20], n); // both directions
+      std::memmove(&want[shift], &want[20], n);
+      EXPECT_EQ(got, want);
+      attn_memset(&got[shift], 0x1ab, n);
+      std::memset(&want[shift], 0x1ab, n);
+      EXPECT_EQ(got, want);
+    }
+  EXPECT_LT(attn_memcmp("ab", "b\xff", 2), 0);
+  EXPECT_GT(attn_memcmp("a\xff", "ab", 2), 0);
+}

@@ -1,0 +1,41 @@
+// The table of backends and --target.
+#include "backends/Backend.h"
+
+#include <gtest/gtest.h>
+
+using namespace attnc;
+
+static std::string select(const char *text) {
+  llvm::Expected<TargetSelection> selection = selectTargets(text);
+  if (!selection)
+    return llvm::toString(selection.takeError());
+  std::string names = selection->backend->name.str() + ":";
+  for (const TargetRow *row : selection->rows)
+    names += " " + row->name.str();
+  return names;
+}
+
+TEST(Targets, Names) {
+  EXPECT_EQ(select("x86-64-v3"), "cpu: x86-64-v3");
+  EXPECT_EQ(select("cpu:x86-64-v4"), "cpu: x86-64-v4");
+  EXPECT_EQ(select("x86-64-v3,cpu:x86-64-v4,x86-64-v3"), "cpu: x86-64-v4 x86-64-v3"); // best first, once
+}
+
+TEST(Targets, Groups) {
+#if defined(__x86_64__)
+  EXPECT_EQ(select("portable"), "cpu: x86-64-v4 x86-64-v3");
+  if (__builtin_cpu_supports("avx512vl"))
+    EXPECT_EQ(select("native"), "cpu: x86-64-v4");
+  else if (__builtin_cpu_supports("avx2"))
+    EXPECT_EQ(select("native"), "cpu: x86-64-v3");
+  else
+    EXPECT_EQ(select("native"), "--target=native: this CPU runs none of the targets x86-64-v4, x86-64-v3");
+#endif
+}
+
+TEST(Targets, Errors) {
+  EXPECT_EQ(select("z80"), "--target: expected portable, native, x86-64-v4, x86-64-v3, got 'z80'");
+  EXPECT_EQ(select(""), "--target: expected portable, native, x86-64-v4, x86-64-v3, got ''");
+  EXPECT_EQ(select("x86-64-v4,"), "--target: expected portable, native, x86-64-v4, x86-64-v3, got ''");
+  EXPECT_EQ(select("gpu:x"), "--target: expected backend cpu, got 'gpu'");
+}
