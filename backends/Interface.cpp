@@ -112,6 +112,14 @@ LogicalResult recordInterface(ModuleOp module) {
 // Reading
 //===----------------------------------------------------------------------===//
 
+/// The integer of a field, or nothing if there is none of at most 64 bits.
+static std::optional<int64_t> integerOf(Attribute attr) {
+  auto integer = dyn_cast_or_null<IntegerAttr>(attr);
+  if (!integer || integer.getValue().getSignificantBits() > 64)
+    return std::nullopt;
+  return integer.getValue().getSExtValue();
+}
+
 namespace {
 /// Reads the entries of attn.interface.
 struct InterfaceReader {
@@ -256,8 +264,7 @@ LogicalResult InterfaceReader::read() {
         return module.emitError() << "expected a cache that fits into memory, got " << model.cache;
   }
   model.metadata = module->getAttrOfType<DictionaryAttr>(attn::kMetadataAttr);
-  if (auto bytes = module->getAttrOfType<IntegerAttr>(kWeightsBytesAttr))
-    model.weightsBytes = bytes.getInt();
+  model.weightsBytes = integerOf(module->getAttr(kWeightsBytesAttr)).value_or(0);
   return success();
 }
 
@@ -277,14 +284,14 @@ static bool readParameter(Attribute attr, Parameter &parameter) {
   auto dict = dyn_cast<DictionaryAttr>(attr);
   auto sources = dict ? dict.getAs<ArrayAttr>("source") : ArrayAttr();
   auto type = dict ? dict.getAs<TypeAttr>("type") : TypeAttr();
-  auto offset = dict ? dict.getAs<IntegerAttr>("offset") : IntegerAttr();
-  if (!sources || sources.empty() || !type || !offset || offset.getInt() < 64 || offset.getInt() % 64 != 0)
+  std::optional<int64_t> offset = dict ? integerOf(dict.get("offset")) : std::nullopt;
+  if (!sources || sources.empty() || !type || !offset || *offset < 64 || *offset % 64 != 0)
     return false;
   parameter.type = dyn_cast<RankedTensorType>(type.getValue());
   if (!parameter.type || !parameter.type.hasStaticShape() || !parameter.type.getElementType().isIntOrFloat() ||
       parameter.type.getElementTypeBitWidth() % 8 != 0)
     return false;
-  parameter.offset = offset.getInt();
+  parameter.offset = *offset;
   for (Attribute source : sources) {
     auto name = dyn_cast<StringAttr>(source);
     if (!name)
@@ -294,13 +301,12 @@ static bool readParameter(Attribute attr, Parameter &parameter) {
   if (auto pack = dict.getAs<DictionaryAttr>("pack")) {
     auto kind = pack.getAs<StringAttr>("kind");
     auto transposed = pack.getAs<BoolAttr>("transposed");
-    auto k = pack.getAs<IntegerAttr>("k"), n = pack.getAs<IntegerAttr>("n");
     if (!kind || (kind != "panels" && kind != "plain"))
       return false;
     parameter.panels = kind == "panels";
     parameter.transposed = transposed && transposed.getValue();
-    parameter.k = k ? k.getInt() : 0;
-    parameter.n = n ? n.getInt() : 0;
+    parameter.k = integerOf(pack.get("k")).value_or(0);
+    parameter.n = integerOf(pack.get("n")).value_or(0);
   }
   if (auto parts = dict.getAs<DenseI64ArrayAttr>("parts"))
     parameter.parts.assign(parts.asArrayRef().begin(), parts.asArrayRef().end());
@@ -315,33 +321,37 @@ static bool readParameter(Attribute attr, Parameter &parameter) {
     if (part < 1 || llvm::AddOverflow(sum, part, sum))
       return false;
   Type element = parameter.type.getElementType();
-  return parameter.k > 0 && sum == parameter.n && (element.isF32() || element.isBF16() || element.isF16()) &&
+  constexpr int64_t limit = int64_t(1) << 40; // so that rounding up does not overflow
+  return parameter.k > 0 && parameter.k < limit && sum < limit && sum == parameter.n && (element.isF32() || element.isBF16() || element.isF16()) &&
          parameter.type.getShape() == ArrayRef(attn::packedShape(parameter.k, parameter.n, element));
 }
 
 FailureOr<std::vector<Parameter>> readParameters(ModuleOp module) {
   std::vector<Parameter> parameters;
   auto attrs = module->getAttrOfType<ArrayAttr>(kParametersAttr);
-  auto bytesAttr = module->getAttrOfType<IntegerAttr>(kWeightsBytesAttr);
   if (!attrs || attrs.empty())
     return parameters;
-  uint64_t bytes = bytesAttr ? bytesAttr.getInt() : 0;
+  int64_t bytes = integerOf(module->getAttr(kWeightsBytesAttr)).value_or(0);
   for (Attribute attr : attrs)
     if (!readParameter(attr, parameters.emplace_back()))
       return module.emitError() << kParametersAttr << ": expected source, type, offset and pack that agree, got " << attr;
   llvm::sort(parameters, [](const Parameter &a, const Parameter &b) { return a.offset < b.offset; });
-  uint64_t end = 64;
+  int64_t end = sizeof(attn_weights_header);
   for (const Parameter &parameter : parameters) {
     int64_t size = parameter.type.getElementTypeBitWidth() / 8;
     for (int64_t dim : parameter.type.getShape())
       if (llvm::MulOverflow(size, dim, size))
         return module.emitError() << kParametersAttr << ": expected a size that fits into memory, got " << parameter.type;
-    if (parameter.offset < end || (uint64_t)size > bytes || parameter.offset > bytes - size)
+    int64_t offset = parameter.offset;
+    if (offset < end || size > bytes || offset > bytes - size)
       return module.emitError() << kParametersAttr << ": expected '" << parameter.sources[0] << "' between bytes " << end
                                 << " and " << bytes << ", got offset " << parameter.offset << " and " << size
                                 << " bytes";
-    end = parameter.offset + size;
+    end = offset + size;
   }
+  if (bytes - end >= 64) // no more than the last one's padding
+    return module.emitError() << kWeightsBytesAttr << ": expected the last parameter's end, " << end
+                              << ", rounded up to 64, got " << bytes;
   return parameters;
 }
 

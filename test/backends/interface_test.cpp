@@ -1,0 +1,186 @@
+// What attn.interface and attn.parameters may say; both can be written by hand.
+#include "backends/Header.h"
+#include "backends/Interface.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include <gtest/gtest.h>
+
+using namespace attnc;
+using llvm::failed;
+using llvm::FailureOr;
+using llvm::succeeded;
+
+namespace {
+struct Interface : testing::Test {
+  mlir::MLIRContext context{mlir::MLIRContext::Threading::DISABLED};
+  std::string text;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+
+  Interface() {
+    context.loadDialect<attn::AttnDialect, mlir::func::FuncDialect>();
+    context.printOpOnDiagnostic(false);
+    context.getDiagEngine().registerHandler([this](mlir::Diagnostic &diagnostic) { text = diagnostic.str(); });
+  }
+  void parse(const std::string &source) {
+    text.clear();
+    module = mlir::parseSourceString<mlir::ModuleOp>(source, &context);
+    ASSERT_TRUE((bool)module) << source << text;
+  }
+  /// The message of reading these entries.
+  std::string entries(const std::string &attr) {
+    parse("module attributes {attn.interface = " + attr + "} {}");
+    return failed(readInterface(*module)) ? text : "ok";
+  }
+  std::string entry(const std::string &fields) { return entries("[{name = \"f\", " + fields + "}]"); }
+  std::string parameters(const std::string &attr, const std::string &bytes = "4096 : i64") {
+    parse("module attributes {attn.parameters = [" + attr + "], attn.weights_bytes = " + bytes + "} {}");
+    return failed(readParameters(*module)) ? text : "ok";
+  }
+};
+
+const std::string kTensor = "{name = \"x\", type = tensor<?x4xf32>, dims = [\"n\"]}";
+
+TEST_F(Interface, Entries) {
+  EXPECT_EQ(entry("inputs = [" + kTensor + "], outputs = []"), "ok");
+  parse("module {}");
+  EXPECT_TRUE(failed(readInterface(*module)));
+  EXPECT_EQ(text, "expected attribute attn.interface: continue from an earlier stage");
+  EXPECT_EQ(entries("[]"), "expected at least one public function with a body, got none");
+  EXPECT_EQ(entries("[1 : i64]"), "entry 0: expected name, inputs and outputs");
+  EXPECT_EQ(entry("inputs = [], outputs = 3 : i64"), "entry 0: expected name, inputs and outputs");
+  std::string same = "{name = \"f\", inputs = [], outputs = []}";
+  EXPECT_EQ(entries("[" + same + ", " + same + "]"), "entry 'f': expected different names of entries");
+  std::string many;
+  for (int i = 0; i < 65; ++i)
+    many += (i ? ", " : "") + kTensor;
+  EXPECT_EQ(entry("inputs = [" + many + "], outputs = []"), "entry 'f': expected 64 inputs and outputs at most, got 65");
+}
+
+TEST_F(Interface, Tensors) {
+  auto tensor = [&](const std::string &fields) { return entry("inputs = [{" + fields + "}], outputs = []"); };
+  EXPECT_EQ(entry("inputs = [3 : i64], outputs = []"), "entry 'f': expected a dictionary per tensor");
+  EXPECT_EQ(tensor("name = \"x\", dims = []"), "entry 'f': expected name, type and dims of a tensor");
+  EXPECT_EQ(tensor("name = \"x\", dims = [], type = tensor<*xf32>"), "entry 'f': expected name, type and dims of a tensor");
+  EXPECT_EQ(tensor("name = \"x\", dims = [], type = tensor<4xcomplex<f32>>"),
+            "entry 'f': expected 'x' to have a type of numbers of at most 64 bits, got 'tensor<4xcomplex<f32>>'");
+  EXPECT_EQ(tensor("name = \"x\", dims = [], type = tensor<4xi128>"),
+            "entry 'f': expected 'x' to have a type of numbers of at most 64 bits, got 'tensor<4xi128>'");
+  EXPECT_EQ(tensor("name = \"x\", dims = [], type = tensor<1x1x1x1x1x1x1x1x1xf32>"),
+            "entry 'f': expected 'x' to have rank 8 at most, got 'tensor<1x1x1x1x1x1x1x1x1xf32>'");
+  EXPECT_EQ(tensor("name = \"x\", dims = [], type = tensor<?xf32>"),
+            "entry 'f': expected a name for each of the 1 dynamic dimensions of 'x', got 0");
+  EXPECT_EQ(tensor("name = \"x\", dims = [1 : i64], type = tensor<?xf32>"),
+            "entry 'f': expected strings as names of the dimensions of 'x'");
+  EXPECT_EQ(entry("inputs = [], outputs = [" + kTensor + "]"), "entry 'f': expected dimension 'n' of 'x' to be one of an input");
+  EXPECT_EQ(entry("inputs = [" + kTensor + ", " + kTensor + "], outputs = []"),
+            "entry 'f': expected different names of inputs and outputs, got 'x' twice");
+  std::string inputs;
+  for (int i = 0; i < 9; ++i) {
+    std::string names;
+    for (int d = 0; d < 8; ++d)
+      names += (d ? ", \"d" : "\"d") + std::to_string(8 * i + d) + "\"";
+    inputs += (i ? ", " : "") + ("{name = \"x" + std::to_string(i)) + "\", type = tensor<?x?x?x?x?x?x?x?xf32>, dims = [" + names + "]}";
+  }
+  EXPECT_EQ(entry("inputs = [" + inputs + "], outputs = []"), "entry 'f': expected 64 named dimensions at most");
+}
+
+TEST_F(Interface, Bounds) {
+  auto bounds = [&](const std::string &attr) { return entry("inputs = [" + kTensor + "], outputs = [], bounds = " + attr); };
+  EXPECT_EQ(bounds("{n = array<i64: 2, 7>}"), "ok");
+  EXPECT_EQ(bounds("3 : i64"), "entry 'f': expected a dictionary as attn.bounds");
+  EXPECT_EQ(bounds("{m = array<i64: 2, 7>}"), "entry 'f': expected the name of a dimension in attn.bounds, got 'm'");
+  for (std::string range : {"array<i64: 2>", "array<i64: -1, 2>", "array<i64: 3, 2>", "array<i64: 1, 2147483648>", "[1, 2]"})
+    EXPECT_TRUE(llvm::StringRef(bounds("{n = " + range + "}"))
+                    .starts_with("entry 'f': expected array<i64: min, max> with 0 ≤ min ≤ max < 2^31 as bounds of 'n', got "));
+}
+
+TEST_F(Interface, Caches) {
+  std::string first = "inputs = [{name = \"ids\", type = tensor<?x?xi64>, dims = [\"b\", \"s\"]}], outputs = [], cache = ";
+  EXPECT_EQ(entry(first + "!attn.cache<2x3x5x7xf32>"), "ok");
+  FailureOr<ModelInterface> model = readInterface(*module);
+  EXPECT_EQ(model->tokenBytes(), 4u * 2 * 3 * (5 + 16));
+  EXPECT_EQ(entry(first + "!attn.cache<2x3x5x7xbf16>"), "entry 'f': expected a cache of f32: other types are not yet lowered");
+  EXPECT_EQ(entry(first + "f32"), "entry 'f': expected one cache type in all entries, got f32");
+  EXPECT_EQ(entry("inputs = [" + kTensor + "], outputs = [], cache = !attn.cache<2x3x5x7xf32>"), "ok");
+  EXPECT_EQ(entry("inputs = [], outputs = [], cache = !attn.cache<2x3x5x7xf32>"),
+            "entry 'f': expected a first input [batch, seq, ...] that is not optional, because it uses a cache");
+  std::string big = "!attn.cache<1000000000x1000000000x5x7xf32>";
+  EXPECT_TRUE(llvm::StringRef(entry(first + big)).starts_with("expected a cache that fits into memory, got"));
+}
+
+TEST_F(Interface, Recording) {
+  parse("func.func @f(%a: tensor<?xf32> {attn.dims = [\"n\"], attn.optional}, %b: tensor<3xi1>) -> tensor<3xi1> { return %b : tensor<3xi1> }"
+        "func.func private @g() { return }");
+  ASSERT_TRUE(succeeded(recordInterface(*module)));
+  FailureOr<ModelInterface> model = readInterface(*module);
+  ASSERT_TRUE(succeeded(model)) << text;
+  ASSERT_EQ(model->entries.size(), 1u);
+  const EntryInterface &f = model->entries[0];
+  EXPECT_TRUE(f.inputs[0].optional && f.inputs[0].name == "arg0" && f.inputs[0].shape[0] == -1);
+  EXPECT_TRUE(f.outputs[0].name == "out0" && f.outputs[0].shape[0] == 3);
+  EXPECT_EQ(f.workspaceArguments(), 1u);
+  parse("func.func @f(%a: index) { return }");
+  EXPECT_TRUE(failed(recordInterface(*module)));
+  EXPECT_EQ(text, "'func.func' op expected entry arguments to be ranked tensors or a cache, got 'index'");
+  parse("func.func @f(%a: !attn.cache<1x1x1x1xf32>, %b: !attn.cache<1x1x1x1xf32>) { return }");
+  EXPECT_TRUE(failed(recordInterface(*module)));
+  EXPECT_EQ(text, "'func.func' op expected at most one cache, got two");
+  parse("func.func @f(%a: !attn.cache<1x1x1x1xf32>) -> !attn.cache<1x1x1x1xf32> { return %a : !attn.cache<1x1x1x1xf32> }");
+  EXPECT_TRUE(failed(recordInterface(*module)));
+  EXPECT_EQ(text, "'func.func' op expected entry results to be ranked tensors, got '!attn.cache<1x1x1x1xf32>'");
+}
+
+TEST_F(Interface, Parameters) {
+  std::string w = "{source = [\"w\"], type = tensor<2x3x16xf32>, offset = 64 : i64, "
+                  "pack = {kind = \"panels\", transposed = false, k = 3 : i64, n = 20 : i64}}";
+  EXPECT_EQ(parameters(w, "448 : i64"), "ok");
+  std::string wrong = "attn.parameters: expected source, type, offset and pack that agree, got ";
+  auto expectWrong = [&](const std::string &attr) {
+    EXPECT_TRUE(llvm::StringRef(parameters(attr)).starts_with(wrong)) << attr << text;
+  };
+  expectWrong("3 : i64");
+  expectWrong("{source = [], type = tensor<4xf32>, offset = 64 : i64}");
+  expectWrong("{source = [\"w\"], type = tensor<?xf32>, offset = 64 : i64}");
+  expectWrong("{source = [\"w\"], type = tensor<4xi1>, offset = 64 : i64}");
+  expectWrong("{source = [\"w\"], type = tensor<4xf32>, offset = 65 : i64}");
+  expectWrong("{source = [\"w\"], type = tensor<4xf32>, offset = 36893488147419103232 : i128}");
+  expectWrong("{source = [1 : i64], type = tensor<4xf32>, offset = 64 : i64}");
+  expectWrong("{source = [\"v\", \"w\"], type = tensor<4xf32>, offset = 64 : i64}");
+  expectWrong("{source = [\"w\"], type = tensor<4xf32>, offset = 64 : i64, pack = {kind = \"odd\"}}");
+  std::string panels = "{source = [\"w\"], type = tensor<2x3x16xf32>, offset = 64 : i64, pack = {kind = \"panels\", ";
+  expectWrong(panels + "k = 4 : i64, n = 20 : i64}}");
+  expectWrong(panels + "k = 3 : i64, n = 33 : i64}}");
+  expectWrong(panels + "k = 3 : i64, n = 20 : i64}, parts = array<i64: 19>}");
+  expectWrong(panels + "k = 3 : i64, n = 9223372036854775807 : i64}}");
+  std::string b = "{source = [\"b\"], type = tensor<4xf32>, offset = 64 : i64}";
+  EXPECT_EQ(parameters(w + ", " + b, "448 : i64"), // whichever comes first, the other overlaps
+            text);
+  EXPECT_NE(text.find("attn.parameters: expected '"), std::string::npos);
+  EXPECT_EQ(parameters(w, "447 : i64"), "attn.parameters: expected 'w' between bytes 64 and 447, got offset 64 and 384 bytes");
+  EXPECT_EQ(parameters(w, "-1 : i64"), "attn.parameters: expected 'w' between bytes 64 and -1, got offset 64 and 384 bytes");
+  EXPECT_EQ(parameters(w, "512 : i64"), "attn.weights_bytes: expected the last parameter's end, 448, rounded up to 64, got 512");
+  EXPECT_TRUE(llvm::StringRef(parameters("{source = [\"w\"], type = tensor<4611686018427387904x8xf32>, offset = 64 : i64}"))
+                  .starts_with("attn.parameters: expected a size that fits into memory, got "));
+}
+
+/// Nothing that a model says gets out of the header's comments.
+TEST_F(Interface, HostileHeader) {
+  parse("module attributes {attn.interface = [{name = \"a*/b\", inputs = [{name = \"x\\0A*/\", type = tensor<?xf32>, dims = "
+        "[\"1*/\"]}], outputs = []}, {name = \"a**b\", inputs = [], outputs = []}]} {}");
+  FailureOr<ModelInterface> model = readInterface(*module);
+  ASSERT_TRUE(succeeded(model)) << text;
+  CodeOptions options;
+  options.modelName = "m */ #include \"x\"";
+  std::string header = headerText(*model, options, "a\"*/.so");
+  size_t comments = 0, ends = 0;
+  for (size_t at = 0; (at = header.find("/*", at)) != std::string::npos; at += 2)
+    ++comments;
+  for (size_t at = 0; (at = header.find("*/", at)) != std::string::npos; at += 2)
+    ++ends;
+  EXPECT_EQ(comments, ends);
+  EXPECT_NE(header.find("#define M_____INCLUDE__X__A__B 0\n"), std::string::npos) << header;
+  EXPECT_NE(header.find("#define M_____INCLUDE__X__A__B_1 1\n"), std::string::npos) << header;
+}
+} // namespace
