@@ -50,9 +50,14 @@ install_packages() {
     command -v sudo >/dev/null || die "run this as root, or install sudo, or install yourself: ${missing[*]}"
     root=(sudo)
   fi
-  "${root[@]}" apt-get update -qq || say 'apt-get update failed; going on with the lists that are here'
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
+  mkdir -p build
+  "${root[@]}" apt-get update -qq >build/apt.log 2>&1 ||
+    say 'apt-get update failed (see build/apt.log); going on with the lists that are here'
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" \
+    >>build/apt.log 2>&1 || {
+    tail -n 20 build/apt.log >&2
     die 'apt-get install failed (is this Debian 12 with its security updates enabled?)'
+  }
 }
 
 # build PRESET: everything into build/PRESET.

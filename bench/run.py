@@ -76,7 +76,8 @@ def table(header, rows):
 def speed_table(results, options):
     """Rows: ours and every peer; ms (ratio ours = 1 is `their time / our time`)."""
     ours, machine = results["ours"], results["peak"]
-    header = ["GPT-2 124M, f32, %d threads" % options.threads]
+    layers = int(options.layers.split(",")[0])
+    header = ["GPT-2 %s, f32, %d threads" % ("124M" if layers == 12 else "of %d layers" % layers, options.threads)]
     header += ["prefill %d, ms" % p["tokens"] for p in ours["prefill"]] + ["decode at %d, tokens/s" % options.decode]
     rows = []
     for name in ("ours", "torch", "llama"):
@@ -90,7 +91,7 @@ def speed_table(results, options):
         rows.append(row + ["%.1f" % rate + ("" if r is ours else " (ours %.2f×)" % (mine / rate))])
     limit = ["the machine's limit (peak of f32, reading the weights)"]
     for p in ours["prefill"]:
-        limit.append("%.1f" % (prefill_flops(int(options.layers.split(",")[0]), 768, 50257, p["tokens"]) / machine["gflops"] / 1e6))
+        limit.append("%.1f" % (prefill_flops(layers, 768, 50257, p["tokens"]) / machine["gflops"] / 1e6))
     read = ours["weights_bytes"] - 4 * 1024 * 768  # position vectors are not read
     return table(header, rows + [limit + ["%.1f" % (machine["read_gbs"] * 1e9 / read)]])
 

@@ -15,7 +15,7 @@ config.name = "attn"
 config.test_source_root = os.path.join(source, "test")
 config.test_exec_root = os.path.join(build, "test")
 config.suffixes = [".mlir", ".test", ".py"]
-config.excludes = ["fixtures", "lit.cfg.py"]
+config.excludes = ["fixtures", "Inputs", "lit.cfg.py"]
 config.test_format = unit.ShAndUnitTests(
     os.path.join(build, "unit"), config.attn_unit_tests
 )
