@@ -58,7 +58,8 @@ SECTIONS {
   if (weightsBytes)
     script += "  . = ALIGN(" + std::to_string(kWeightsAlign) + ");\n  .attn_weights (NOLOAD) : { HIDDEN(attn_weights = .); . += " +
               std::to_string(weightsBytes) + "; } :weights\n";
-  return script + "  /DISCARD/ : { *(.comment) *(.note.GNU-stack) *(.llvm_addrsig) }\n}\n";
+  // One index of names per object does not make one index of the file.
+  return script + "  /DISCARD/ : { *(.comment) *(.note.GNU-stack) *(.llvm_addrsig) *(.debug_names) }\n}\n";
 }
 
 //===----------------------------------------------------------------------===//

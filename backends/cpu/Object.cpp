@@ -99,12 +99,11 @@ static Expected<CodeObject> generate(CodeGenJob job, const CodeOptions &options,
     module.setPICLevel(PICLevel::BigPIC);
   if (options.debug && !module.getModuleFlag("Dwarf Version"))
     module.addModuleFlag(Module::Warning, "Dwarf Version", 5);
-  if (!job.support)
-    for (Function &function : module) {
-      function.addFnAttr(Attribute::NoUnwind);
-      if (options.debug) // perf and gdb walk the stack
-        function.addFnAttr("frame-pointer", "all");
-    }
+  for (Function &function : module) {
+    function.addFnAttr(Attribute::NoUnwind);
+    if (options.debug) // perf and gdb walk the stack
+      function.addFnAttr("frame-pointer", "all");
+  }
   std::string text;
   raw_string_ostream stream(text);
   if (verifyModule(module, &stream))

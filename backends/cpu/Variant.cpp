@@ -123,6 +123,10 @@ Expected<std::unique_ptr<Module>> buildVariantModule(const ModelInterface &model
   auto *table = new GlobalVariable(*module, type, true, GlobalValue::ExternalLinkage, ConstantArray::get(type, codes),
                                    codeTableName(variant));
   internalizeModule(*module, [&](const GlobalValue &global) { return &global == table; });
+  // A block may be called memcpy or expf; those names mean something to LLVM. Kernels' names have a dot.
+  for (GlobalObject &object : module->global_objects())
+    if (!object.isDeclaration() && !object.getName().contains('.'))
+      object.setName(object.getName() + ".block");
   // Everything else comes from the library's object, next to it: no PLT.
   for (GlobalValue &global : module->global_values())
     if (!global.hasLocalLinkage() && !global.getName().starts_with("llvm.")) {
