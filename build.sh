@@ -17,8 +17,7 @@ libzstd-dev           all    named by LLVM'\''s CMake files
 cmake                 all    build system
 ninja-build           all    build system
 ccache                all    makes repeated builds fast
-libpcre2-dev          all    tokenizer: split patterns
-libutf8proc-dev       all    tokenizer: Unicode normalisation
+libpcre2-dev          all    tokenizer: split patterns, Unicode classes
 nlohmann-json3-dev    all    tokenizer: JSON
 libxxhash-dev         all    weights: content hash
 libgtest-dev          all    unit tests
