@@ -157,7 +157,7 @@ TEST_F(States, Operations) {
   expectOp(ATTN_STATE_LENGTH, 3, 0, ATTN_RANGE, "state: expected a slot below 3, got 3");
   expectOp(ATTN_STATE_COPY, 0, -1, ATTN_RANGE, "state: expected a slot below 3, got -1");
   expectOp(ATTN_STATE_FORK, 0, 1, ATTN_UNSUPPORTED, "state: sharing pages between slots is not implemented; copy the slot");
-  expectOp(static_cast<attn_state_verb>(17), 0, 1, ATTN_INVALID_ARGUMENT, "state: expected a known verb, got 17");
+  expectOp(static_cast<attn_state_verb>(7), 0, 1, ATTN_INVALID_ARGUMENT, "state: expected a known verb, got 7");
   EXPECT_EQ(m.library->state_op(m.model, state, ATTN_STATE_LENGTH, 0, 0, nullptr, &m.error), ATTN_INVALID_ARGUMENT);
   EXPECT_EQ(m.text(), "state: expected a place for the result, got null");
 }
