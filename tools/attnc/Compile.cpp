@@ -435,7 +435,7 @@ llvm::Error Compiler::commit() {
 
 llvm::Error Compiler::run() {
   code.weightsFile = weightsPath(options); // until it is known whether they go inside
-  if (header || absolute(code.weightsFile) == absolute(options.output) ||
+  if (absolute(code.weightsFile) == absolute(options.output) ||
       (options.weights == WeightsPlace::Beside &&
        absolute(code.weightsFile) == absolute(withExtension(options.output, "h"))))
     return fail("--weights: expected another file than the model and its header, got '" + code.weightsFile + "'");
