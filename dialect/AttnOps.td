@@ -415,7 +415,7 @@ def Attn_OnlineAttentionOp : Attn_Op<"online_attention", [AttrSizedOperandSegmen
     query head, `first` is the index of the first row within the queries, `keys` the number of keys.
     Keys and values are packed panels `key [⌈keys/64⌉, head_dim, 64]`, `value [keys, roundup(head_dim_v, 16)]`, or the
     cache's pages: `pages [elements]`, `table [pages of the sequence]`, `page` keys each, `page_stride` elements apart, this
-    head's keys and values at `key_base` and `value_base` within a page, with `past` tokens before this call. `key_mask [keys]` as in attention; its presence is only known at run time.
+    head's keys and values at `key_base` and `value_base` within a page, with `past` tokens before this call. `bias [rows, keys]` (the rows may be the same memory) and `key_mask [keys]` as in attention; the latter's presence is only known at run time.
     `scratch` is that of all workers, a row each: the scores of one block, scaled queries, accumulators.
 
     Blocks of 512 keys at absolute multiples are softmaxed on their own maximum and merged in order:
@@ -428,12 +428,13 @@ def Attn_OnlineAttentionOp : Attn_Op<"online_attention", [AttrSizedOperandSegmen
       Index:$keys, Optional<Attn_FloatBuffer>:$key, Optional<Attn_FloatBuffer>:$value,
       Optional<Attn_FloatBuffer>:$pages, Optional<Attn_IdBuffer>:$table, Optional<Index>:$page,
       Optional<Index>:$page_stride, Optional<Index>:$key_base, Optional<Index>:$value_base, Optional<Index>:$past,
-      Optional<Attn_IdBuffer>:$key_mask, Attn_FloatBuffer:$init, Optional<Attn_FloatBuffer>:$lse,
+      Optional<Attn_FloatBuffer>:$bias, Optional<Attn_IdBuffer>:$key_mask, Attn_FloatBuffer:$init,
+      Optional<Attn_FloatBuffer>:$lse,
       Attn_Scratch:$scratch), scoreAttributes);
   let assemblyFormat = [{
     $query `first` $first `keys` $keys (`packed` $key^ `,` $value)?
     (`pages` $pages^ `[` $table `]` `of` $page `stride` $page_stride `at` $key_base `,` $value_base `past` $past)?
-    (`key_mask` $key_mask^)? `outs` $init (`lse` $lse^)? `scratch` $scratch attr-dict
+    (`bias` $bias^)? (`key_mask` $key_mask^)? `outs` $init (`lse` $lse^)? `scratch` $scratch attr-dict
     `:` type(operands)
   }];
   let hasVerifier = 1;

@@ -42,7 +42,7 @@ struct AttentionEmitter {
 
   void run();
   void emitRows(int64_t rows, Value row);
-  SmallVector<Value> emitScores(int64_t rows, Value keyBlock, Value key, ValueRange low, ValueRange high);
+  SmallVector<Value> emitScores(int64_t rows, Value row, Value keyBlock, Value key, ValueRange low, ValueRange high);
   void emitProduct(int64_t rows, Value keyBlock, Value start, Value end, bool skipMasked);
   Value isFinite(int64_t rows);
 
@@ -117,8 +117,8 @@ void AttentionEmitter::run() {
   e.loop(whole, rows, 1, [&](Value r) { emitRows(1, r); });
 }
 
-/// S = Q'·K of `rows` queries and one tile of keys at `key`, to scores[:, key - keyBlock ..]; returns max(S) by lane.
-SmallVector<Value> AttentionEmitter::emitScores(int64_t rows, Value keyBlock, Value key, ValueRange low,
+/// S = Q'·K of `rows` queries, the first of them `row`, and one tile of keys at `key`, to scores[:, key - keyBlock ..]; returns max(S) by lane.
+SmallVector<Value> AttentionEmitter::emitScores(int64_t rows, Value row, Value keyBlock, Value key, ValueRange low,
                                                 ValueRange high) {
   OpBuilder &b = e.b;
   int64_t vectors = keyVectors();
@@ -145,6 +145,14 @@ SmallVector<Value> AttentionEmitter::emitScores(int64_t rows, Value keyBlock, Va
     for (Value &x : s)
       x = e.mulf(math::TanhOp::create(b, e.loc, e.mulf(x, e.splat(1 / cap))), e.splat(cap * kLog2e));
   }
+
+  if (op.getBias())
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value at = e.add(key, v * e.lanes);
+      Value valid = e.maskFor(e.max(e.idx(0), e.min(e.idx(e.lanes), e.sub(e.dim(op.getBias(), 1), at))));
+      for (int64_t r = 0; r < rows; ++r)
+        s[r * vectors + v] = e.fma(e.load(op.getBias(), {e.add(row, r), at}, valid), e.splat(kLog2e), s[r * vectors + v]);
+    }
 
   // Partial: some row does not see all keys of the tile. Bounds ascend with the row.
   Value end = e.add(key, target.getKeyLanes());
@@ -301,7 +309,7 @@ void AttentionEmitter::emitRows(int64_t rows, Value row) {
     Value start = e.max(keyBlock, first), end = e.min(e.add(keyBlock, kBlock), high.back());
     SmallVector<Value> maxima(rows, e.splat(kNoKeys));
     maxima = e.loop(start, end, target.getKeyLanes(), maxima, [&](Value key, ValueRange most) {
-      SmallVector<Value> next = emitScores(rows, keyBlock, key, low, high);
+      SmallVector<Value> next = emitScores(rows, row, keyBlock, key, low, high);
       for (int64_t r = 0; r < rows; ++r)
         next[r] = e.maxf(most[r], next[r]);
       return next;

@@ -94,6 +94,16 @@ void FunctionDims::visitConstraints(Operation *op) {
         int64_t keyDim = key && cast<ShapedType>(key.getType()).getRank() == 3 ? 1 : 2;
         unify(op.getQuery(), 0, op.getKeyMask(), 0);
         unify(op.getQuery(), 0, op.getKvLen(), 0);
+        if (Value bias = op.getBias()) { // aligned from the right with [batch, heads, queries, keys]
+          int64_t rank = cast<ShapedType>(bias.getType()).getRank();
+          auto follow = [&](int64_t fromRight, Value other, int64_t dim) {
+            if (other && rank >= fromRight && size(bias, rank - fromRight) != 1)
+              unify(bias, rank - fromRight, other, dim);
+          };
+          follow(4, op.getQuery(), 0);
+          follow(2, op.getQuery(), cast<ShapedType>(op.getQuery().getType()).getRank() == 3 ? 1 : 2);
+          follow(1, value, op.isPacked() ? 2 : keyDim);
+        }
         if (!key)
           return;
         unify(op.getQuery(), 0, key, 0);
@@ -148,6 +158,19 @@ void FunctionDims::visit(Operation *op, SymbolTableCollection &symbols) {
   }
   if (auto cast = dyn_cast<tensor::CastOp>(op))
     return unifyAll(cast.getSource(), cast.getResult());
+  // Dimensions that a reshape neither splits nor joins keep their size.
+  auto reshape = [&](Value wide, Value narrow, ArrayRef<ReassociationIndices> groups) {
+    for (auto [d, group] : llvm::enumerate(groups))
+      if (group.size() == 1)
+        unify(wide, group[0], narrow, d);
+  };
+  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op))
+    return reshape(collapse.getSrc(), collapse.getResult(), collapse.getReassociationIndices());
+  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op)) {
+    for (auto [d, size] : llvm::enumerate(expand.getMixedOutputShape()))
+      unifySize(expand.getResult(), d, size);
+    return reshape(expand.getResult(), expand.getSrc(), expand.getReassociationIndices());
+  }
   if (auto empty = dyn_cast<tensor::EmptyOp>(op)) {
     for (auto [d, size] : llvm::enumerate(empty.getMixedSizes()))
       unifySize(empty.getResult(), d, size);

@@ -43,12 +43,37 @@ struct PlanFunction {
 
   explicit PlanFunction(func::FuncOp func) : func(func), b(func.getContext()) {}
 
+  void resolveReshapes();
   void hoistSizes();
   void collect();
   void pack(SizeClass &cls);
   void replace();
   void fillCompanion(Value total);
 };
+
+/// Sizes of reshaped buffers in terms of what was reshaped; upstream folds them for the other views.
+void PlanFunction::resolveReshapes() {
+  SmallVector<memref::DimOp> dims(func.getBody().front().getOps<memref::DimOp>());
+  while (!dims.empty()) {
+    memref::DimOp dim = dims.pop_back_val();
+    std::optional<int64_t> index = dim.getConstantIndex();
+    OpBuilder at(dim);
+    Value size;
+    if (auto expand = dim.getSource().getDefiningOp<memref::ExpandShapeOp>(); expand && index) {
+      size = getValueOrCreateConstantIndexOp(at, dim.getLoc(), expand.getMixedOutputShape()[*index]);
+    } else if (auto collapse = dim.getSource().getDefiningOp<memref::CollapseShapeOp>(); collapse && index) {
+      for (int64_t d : collapse.getReassociationIndices()[*index]) {
+        auto factor = memref::DimOp::create(at, dim.getLoc(), collapse.getSrc(), d);
+        dims.push_back(factor);
+        size = size ? arith::MulIOp::create(at, dim.getLoc(), size, factor).getResult() : factor.getResult();
+      }
+    } else {
+      continue;
+    }
+    dim.getResult().replaceAllUsesWith(size);
+    dim.erase();
+  }
+}
 
 /// Sizes move to the function's start, one value each: equal names are equal sizes.
 void PlanFunction::hoistSizes() {
@@ -241,7 +266,9 @@ void PlanFunction::fillCompanion(Value total) {
     Operation *def = value.getDefiningOp();
     Value result;
     if (auto dim = dyn_cast<memref::DimOp>(def)) {
-      result = dims.lookup({dim.getSource(), *dim.getConstantIndex()});
+      int64_t size = cast<MemRefType>(dim.getSource().getType()).getDimSize(*dim.getConstantIndex());
+      result = ShapedType::isDynamic(size) ? dims.lookup({dim.getSource(), *dim.getConstantIndex()})
+                                           : arith::ConstantIndexOp::create(cb, dim.getLoc(), size).getResult();
     } else {
       for (Value operand : def->getOperands())
         clone(operand);
@@ -260,6 +287,7 @@ struct PlanWorkspace : impl::PlanWorkspaceBase<PlanWorkspace> {
       if (!func->hasAttr(kOutputsAttr))
         continue;
       PlanFunction plan(func);
+      plan.resolveReshapes();
       plan.hoistSizes();
       plan.collect();
       plan.replace();

@@ -34,6 +34,7 @@ struct Tiler {
   LogicalResult tile(LinearOp op);
   LogicalResult tile(AttentionOp op);
   LogicalResult tileRows(Operation *op);
+  Value biasOf(Value bias, Value batch, Value head, Value first, Value count);
 };
 
 bool isContiguous(Value memref) { return cast<MemRefType>(memref.getType()).getLayout().isIdentity(); }
@@ -86,9 +87,37 @@ LogicalResult Tiler::tile(LinearOp op) {
   return success();
 }
 
+/// [rows, keys] of a bias that broadcasts to [batch, heads, queries, keys]: dimensions of size 1 get stride 0.
+Value Tiler::biasOf(Value bias, Value batch, Value head, Value first, Value count) {
+  auto type = cast<MemRefType>(bias.getType());
+  int64_t rank = type.getRank();
+  Value keys = e.dim(bias, rank - 1), stride = keys, offset = e.idx(0), rowStride = e.idx(0);
+  Value at[] = {first, head, batch};
+  for (int64_t d = rank - 2, i = 0; d >= 0; --d, ++i) {
+    if (type.getDimSize(d) != 1) {
+      offset = e.add(offset, e.mul(at[i], stride));
+      if (i == 0)
+        rowStride = stride;
+    }
+    stride = e.mul(stride, e.dim(bias, d));
+  }
+  int64_t dyn = ShapedType::kDynamic;
+  auto view = MemRefType::get({dyn, dyn}, type.getElementType(), StridedLayoutAttr::get(e.b.getContext(), dyn, {dyn, 1}));
+  return memref::ReinterpretCastOp::create(e.b, e.loc, view, bias, OpFoldResult(offset),
+                                           ArrayRef<OpFoldResult>{count, keys},
+                                           ArrayRef<OpFoldResult>{rowStride, e.b.getIndexAttr(1)});
+}
+
 LogicalResult Tiler::tile(AttentionOp op) {
-  if (op.getBias() || op.getKvLen() || op.getSinks() || op.getMaskedRows() != MaskedRows::zero)
-    return op.emitOpError("with bias, kv_len, sinks or masked_rows other than zero is not yet lowered");
+  if (op.getSinks() || op.getMaskedRows() != MaskedRows::zero)
+    return op.emitOpError("with sinks or masked_rows other than zero is not yet lowered");
+  if (Value bias = op.getBias()) {
+    auto type = cast<MemRefType>(bias.getType());
+    if (!type.getElementType().isF32() || !isContiguous(bias))
+      return op.emitOpError() << "with bias " << type << " is not yet lowered";
+    if (op.getCache() || type.getShape().back() == 1)
+      return op.emitOpError("with bias over a cache, or broadcast along keys, is not yet lowered");
+  }
   for (Value v : {Value(op.getQuery()), Value(op.getInit())})
     if (!cast<MemRefType>(v.getType()).getElementType().isF32())
       return op.emitOpError() << "of " << cast<MemRefType>(v.getType()).getElementType() << " is not yet lowered";
@@ -134,7 +163,15 @@ LogicalResult Tiler::tile(AttentionOp op) {
       value = subview(e, op.getValue(), {b, kvHead, zero, zero},
                       {one, one, keys, e.b.getIndexAttr(cast<MemRefType>(op.getValue().getType()).getDimSize(3))}, 2);
     }
-    Value mask;
+    if (op.getKvLen()) {
+      Value valid = e.toIndex(e.load1(op.getKvLen(), b));
+      FailOp::create(e.b, e.loc, arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ugt, valid, keys), ATTN_RANGE,
+                     "kv_len: expected lengths within the number of keys");
+      keys = e.max(e.idx(0), e.min(keys, valid));
+    }
+    Value mask, bias;
+    if (op.getBias())
+      bias = biasOf(op.getBias(), b, head, first, count);
     if (op.getKeyMask())
       mask = subview(e, op.getKeyMask(), {b, e.b.getIndexAttr(0)}, {one, e.dim(op.getKeyMask(), 1)}, 1);
     if (mask && cache) {
@@ -145,7 +182,7 @@ LogicalResult Tiler::tile(AttentionOp op) {
                      "attention_mask: expected a column for every cached and new token of its row");
     }
     OnlineAttentionOp::create(e.b, e.loc, query, first, keys, key, value, pages, table, page, stride, keyBase,
-                              valueBase, past, mask, init, lse, scratch, op.getNumHeadsAttr(), op.getNumKvHeadsAttr(),
+                              valueBase, past, bias, mask, init, lse, scratch, op.getNumHeadsAttr(), op.getNumKvHeadsAttr(),
                               e.b.getF64FloatAttr(op.getScaleOrDefault()), op.getCausalAttr(),
                               op.getCausalOffsetAttr(), op.getWindowLeftAttr(), op.getWindowRightAttr(),
                               op.getSinksAttr(), op.getSoftCapAttr(), op.getMaskedRowsAttr());
