@@ -54,6 +54,10 @@ void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, con
   const attn_host *host = ctx->host;
   if (status_of(ctx) != ATTN_OK)
     return;
+  if (count <= 0) { /* an empty op: no reason to wake anyone */
+    ++ctx->done;
+    return;
+  }
   if (ctx->total <= ctx->done)
     ctx->total = ctx->done + 1;
   if (host->poll && host->poll(host->ctx, ctx->done, ctx->total) != 0) {

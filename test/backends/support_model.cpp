@@ -1,0 +1,180 @@
+// The hand-written model of the support code's tests: its generated code and its tables.
+#include "support_test.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+Observed observed;
+
+//===----------------------------------------------------------------------===//
+// The model
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Memref {
+  char *allocated, *aligned;
+  int64_t offset, sizes[];
+};
+const Memref *memref(const void *arg) { return static_cast<const Memref *>(arg); }
+
+void nothing(void *, int64_t, int64_t) {}
+
+void copyTask(void *arg, int64_t task, int64_t) {
+  auto *args = static_cast<const void *const *>(arg);
+  const Memref *in = memref(args[1]), *out = memref(args[3]);
+  reinterpret_cast<float *>(out->aligned)[task] = reinterpret_cast<float *>(in->aligned)[task];
+}
+
+void observe(const void *const *last) { // weights, workspace, workers
+  observed.weightsSize = memref(last[0])->sizes[0];
+  observed.workspaceSize = memref(last[1])->sizes[0];
+  observed.workers = (int64_t)last[2];
+}
+
+void runCopy(const void *const *args) {
+  const Memref *mask = memref(args[2]);
+  observed.mask = mask->aligned;
+  observed.maskSize = mask->sizes[0];
+  observe(args + 4);
+  const Memref *in = memref(args[1]);
+  attn_dispatch(const_cast<void *>(args[0]), copyTask, const_cast<void **>(args), in->sizes[0] * in->sizes[1], "copy");
+  for (int i = 1; i < observed.dispatches; ++i)
+    attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "more");
+}
+
+void runPrefill(const void *const *args) {
+  const Memref *ids = memref(args[1]), *next = memref(args[3]), *table = memref(args[5]), *past = memref(args[6]);
+  int64_t batch = ids->sizes[0];
+  auto *lengths = reinterpret_cast<const int32_t *>(past->aligned), *rows = reinterpret_cast<const int32_t *>(table->aligned);
+  observed.past.assign(lengths, lengths + batch);
+  observed.table.assign(rows, rows + table->sizes[0] * table->sizes[1]);
+  observed.page = (int64_t)args[7];
+  observe(args + 8);
+  // Each token's id goes to its place in the pages: kTokenBytes = 2 floats per token.
+  char *pages = memref(args[4])->aligned;
+  for (int64_t b = 0; b < batch; ++b) {
+    reinterpret_cast<int64_t *>(next->aligned)[b] = lengths[b];
+    for (int64_t s = 0; s < ids->sizes[1]; ++s) {
+      int64_t at = lengths[b] + s, page = rows[b * table->sizes[1] + at / observed.page];
+      std::memcpy(pages + (page * observed.page + at % observed.page) * kTokenBytes,
+                  ids->aligned + (b * ids->sizes[1] + s) * 8, 8);
+    }
+  }
+  attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "append");
+}
+
+void failTask(void *arg, int64_t task, int64_t) {
+  auto *args = static_cast<const void *const *>(arg);
+  attn_fail(const_cast<void *>(args[0]), (int32_t)*reinterpret_cast<int64_t *>(memref(args[1])->aligned),
+            task == 0 ? "first" : "other");
+}
+void runFail(const void *const *args) {
+  attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "fail");
+  attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "never");
+}
+void runNothing(const void *const *) {}
+
+int64_t someBytes(const int64_t *args) { return 100 * args[0]; }
+int64_t noBytes(const int64_t *) { return 0; }
+int64_t overflow(const int64_t *) { return -1; }
+
+constexpr int64_t dim(int n) { return -1 - n; }
+const attn_dim copyDims[] = {{"n", 3, 8}, {"m", 1, ATTN_NO_BOUND}};
+const attn_dim prefillDims[] = {{"batch", 1, ATTN_NO_BOUND}, {"seq", 1, 512}, {"keys", 1, 512}};
+const attn_tensor_info copyIn[] = {{"x", kF32, 0, 2, {dim(0), dim(0)}}, {"mask", kF32, ATTN_TENSOR_OPTIONAL, 1, {dim(1)}}};
+const attn_tensor_info copyOut[] = {{"y", kF32, 0, 2, {dim(0), dim(0)}}};
+const attn_tensor_info wideOut[] = {{"y", kF32, 0, 1, {dim(1)}}};
+const attn_tensor_info prefillIn[] = {{"input_ids", kI64, 0, 2, {dim(0), dim(1)}},
+                                      {"attention_mask", kI64, ATTN_TENSOR_OPTIONAL, 2, {dim(0), dim(2)}}};
+const attn_tensor_info prefillOut[] = {{"next", kI64, 0, 1, {dim(0)}}};
+const attn_tensor_info failIn[] = {{"code", kI64, 0, 0, {}}};
+const attn_entry entries[] = {
+    {sizeof(attn_entry), "copy", 2, 2, 1, copyDims, copyIn, copyOut, 0},
+    {sizeof(attn_entry), "prefill", 3, 2, 1, prefillDims, prefillIn, prefillOut, 1},
+    {sizeof(attn_entry), "fail", 0, 1, 0, nullptr, failIn, nullptr, 0},
+    {sizeof(attn_entry), "wide", 2, 2, 1, copyDims, copyIn, wideOut, 0},
+    {sizeof(attn_entry), "huge", 2, 2, 1, copyDims, copyIn, copyOut, 0},
+};
+const attn_code codes[] = {{runCopy, someBytes, 1},
+                           {runPrefill, someBytes, 0},
+                           {runFail, noBytes, 2},
+                           {runNothing, noBytes, 0},
+                           {runNothing, overflow, 0}};
+const attn_variant variants[] = {{"impossible"}, {"plain"}, {"slow"}};
+const attn_variant_code variantCodes[] = {{1u << 31, 0, codes}, {0, 0, codes}, {0, 0, codes}};
+} // namespace
+
+extern "C" {
+int32_t attn_library_open(const attn_host *, const attn_open_options *, attn_model **, attn_error *);
+void attn_library_close(attn_model *);
+const char *attn_library_variant(const attn_model *);
+int32_t attn_library_infer_dims(const attn_model *, uint32_t, const attn_call *, int64_t *, attn_error *);
+uint64_t attn_library_workspace_bytes(const attn_model *, uint32_t, const int64_t *, attn_error *);
+uint64_t attn_library_state_bytes(const attn_model *, uint32_t, uint64_t, uint32_t, attn_error *);
+int32_t attn_library_state_init(const attn_model *, void *, uint64_t, uint32_t, uint64_t, uint32_t, attn_state **,
+                                attn_error *);
+int32_t attn_library_state_attach(const attn_model *, void *, uint64_t, attn_state **, attn_error *);
+int32_t attn_library_state_op(const attn_model *, attn_state *, attn_state_verb, uint32_t, int64_t, int64_t *,
+                              attn_error *);
+int32_t attn_library_run(const attn_model *, uint32_t, const attn_call *, attn_error *);
+
+static const attn_library table = {sizeof(attn_library), ATTN_ABI_VERSION, "test", kBuildId, "{}", 3, 5, variants,
+                                   entries, kWeightsBytes, nullptr, "test.weights", attn_library_open,
+                                   attn_library_close, attn_library_variant, attn_library_infer_dims,
+                                   attn_library_workspace_bytes, attn_library_state_bytes, attn_library_state_init,
+                                   attn_library_state_attach, attn_library_state_op, attn_library_run};
+extern const attn_model_descriptor attn_descriptor;
+const attn_model_descriptor attn_descriptor = {&table, variantCodes, kTokenBytes};
+}
+
+const void *goodWeights() {
+  alignas(64) static char bytes[kWeightsBytes];
+  attn_weights_header header = {ATTN_WEIGHTS_MAGIC, kWeightsBytes, {}, 0, 0};
+  std::memcpy(header.build_id, kBuildId, 32);
+  std::memcpy(bytes, &header, sizeof header);
+  return bytes;
+}
+
+attn_host TestModel::plainHost() {
+  attn_host host = {};
+  host.size = sizeof host;
+  host.alloc = [](void *, DLDevice, uint64_t bytes, uint64_t) { return std::malloc(bytes); };
+  host.free = [](void *, DLDevice, void *memory) { std::free(memory); };
+  return host;
+}
+
+TestModel::TestModel(attn_host host, const char *variant) {
+  error.size = sizeof error;
+  attn_open_options options = {sizeof options, variant, goodWeights(), kWeightsBytes, {kDLCPU, 0}};
+  EXPECT_EQ(library->open(&host, &options, &model, &error), ATTN_OK) << error.text;
+}
+TestModel::~TestModel() { library->close(model); }
+
+int32_t TestModel::run(uint32_t entry, std::vector<const DLTensor *> in, std::vector<DLTensor *> out, attn_state *state,
+                       const int32_t *slots) {
+  alignas(64) static char workspace[4096];
+  attn_call call = {};
+  call.size = sizeof call;
+  call.n_in = in.size();
+  call.in = in.data();
+  call.n_out = out.size();
+  call.out = out.data();
+  call.state = state;
+  call.slots = slots;
+  call.workspace = workspace;
+  call.workspace_bytes = sizeof workspace;
+  return library->run(model, entry, &call, &error);
+}
+
+TestTensor::TestTensor(DLDataType type, std::vector<int64_t> shape) : DLTensor(), sizes(std::move(shape)) {
+  int64_t count = type.bits / 8;
+  for (int64_t size : sizes)
+    count *= size;
+  bytes.resize(count / 8 + 1);
+  data = bytes.data();
+  device = {kDLCPU, 0};
+  ndim = sizes.size();
+  dtype = type;
+  DLTensor::shape = sizes.data();
+}
