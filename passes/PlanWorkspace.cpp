@@ -105,7 +105,7 @@ void PlanFunction::hoistSizes() {
   SmallVector<Operation *> kept;
   auto isSizeOp = [](Operation *op) {
     auto call = dyn_cast<func::CallOp>(op);
-    return isa<arith::ConstantOp>(op) || (isa<arith::ArithDialect>(op->getDialect()) && op->getNumResults() == 1 &&
+    return isa<arith::ConstantOp>(op) || (isa_and_nonnull<arith::ArithDialect>(op->getDialect()) && op->getNumResults() == 1 &&
                                           op->getResult(0).getType().isIndex()) ||
            (call && call.getCallee().ends_with(".workspace"));
   };

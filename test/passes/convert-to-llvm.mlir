@@ -1,0 +1,33 @@
+// RUN: attn-opt %s --allow-unregistered-dialect --attn-convert-to-llvm | FileCheck %s
+
+// The captures travel in one struct; the thunk takes it apart.
+// CHECK-DAG: llvm.func @attn_dispatch(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64, !llvm.ptr)
+// CHECK-DAG: llvm.func @attn_fail(!llvm.ptr, i32, !llvm.ptr)
+// CHECK-DAG: llvm.mlir.global internal constant @[[NAME:.*]]("fill\00")
+// CHECK-DAG: llvm.mlir.global internal constant @[[TEXT:.*]]("expected a small index\00")
+// CHECK-LABEL: llvm.func internal @kernel.thunk(%arg0: !llvm.ptr, %arg1: i64, %arg2: i64)
+// CHECK: call @kernel
+// CHECK-LABEL: func.func @f
+// CHECK-SAME: llvm.emit_c_interface
+// CHECK: llvm.alloca %{{.*}} x !llvm.struct<(ptr, f32)>
+// CHECK: llvm.mlir.addressof @kernel.thunk
+// CHECK: llvm.call @attn_dispatch(%arg0,
+func.func @f(%ctx: !llvm.ptr, %v: f32, %weights: memref<?xi8>, %workspace: memref<?xi8>, %workers: index) attributes {attn.outputs = 0 : i64} {
+  %n = arith.constant 4 : index
+  attn.dispatch @kernel[%n](%ctx, %v) "fill" : !llvm.ptr, f32
+  return
+}
+
+// CHECK-LABEL: func.func private @kernel
+// CHECK: scf.if
+// CHECK: llvm.call @attn_fail(%arg0,
+// math without an instruction becomes a polynomial: no libm in a model file.
+// CHECK-NOT: math.tanh
+func.func private @kernel(%ctx: !llvm.ptr, %v: f32, %task: index, %worker: index) {
+  %c8 = arith.constant 8 : index
+  %bad = arith.cmpi uge, %task, %c8 : index
+  attn.fail %bad, 12, "expected a small index"
+  %0 = math.tanh %v : f32
+  "test.use"(%0) : (f32) -> ()
+  return
+}

@@ -1,0 +1,45 @@
+// RUN: attn-opt %s --attn-name-dims --attn-choose-layouts --attn-pack-weights --attn-bufferize --canonicalize --attn-tile-to-tasks --attn-emit-loops --canonicalize --cse | FileCheck %s
+
+module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v4", features = "", lanes = 16, row_tile = 8, panels = 2, query_rows = 4, key_lanes = 64, row_block = 64>} {
+  ml_program.global private @w(#ml_program.extern<tensor<32x32xf32>>) : tensor<32x32xf32>
+  ml_program.global private @h(#ml_program.extern<tensor<32x32xbf16>>) : tensor<32x32xbf16>
+
+  // The hot loop of the largest tile: 8 rows × 2 panels of accumulators, broadcasts from scratch, no other loads.
+  // CHECK-LABEL: func.func @linear
+  // CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
+  // CHECK-COUNT-2: vector.load {{.*}} vector<16xf32>
+  // CHECK: memref.load %{{.*}} : memref<64x48xf32>
+  // CHECK: vector.broadcast
+  // CHECK-COUNT-2: vector.fma
+  func.func @linear(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+    %w = ml_program.global_load_const @w : tensor<32x32xf32>
+    %0 = attn.linear %x, %w : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32>
+    return %0 : tensor<?x32xf32>
+  }
+
+  // bf16 weights are pairs of k, widened in registers.
+  // CHECK-LABEL: func.func @bf16
+  // CHECK: vector.load {{.*}} vector<32xbf16>
+  // CHECK: vector.bitcast {{.*}} : vector<32xbf16> to vector<16xi32>
+  // CHECK-DAG: arith.shli
+  // CHECK-DAG: arith.andi
+  func.func @bf16(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+    %w = ml_program.global_load_const @h : tensor<32x32xbf16>
+    %0 = attn.linear %x, %w : (tensor<?x32xf32>, tensor<32x32xbf16>) -> tensor<?x32xf32>
+    return %0 : tensor<?x32xf32>
+  }
+
+  // Masks are only built in partial tiles.
+  // CHECK-LABEL: func.func @attention
+  // CHECK: vector.fma
+  // CHECK: scf.if %{{.*}} -> (vector<16xf32>
+  // CHECK: arith.select %{{.*}}, %{{.*}}, %{{.*}} : vector<16xi1>, vector<16xf32>
+  // CHECK: } else {
+  // CHECK-NOT: arith.select {{.*}} vector<16xi1>
+  // CHECK: scf.yield
+  func.func @attention(%q: tensor<?x?x16xf32>) -> tensor<?x?x16xf32> {
+    %0 = attn.attention %q, %q, %q {causal, num_heads = 1 : i64}
+       : (tensor<?x?x16xf32>, tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    return %0 : tensor<?x?x16xf32>
+  }
+}
