@@ -160,7 +160,8 @@ def PlanWorkspace : Pass<"attn-plan-workspace", "::mlir::ModuleOp"> {
   let summary = "allocations to offsets in one workspace";
   let description = [{
     Buffers whose sizes have the same dynamic factors form a class; within a class offsets are packed at compile time by
-    lifetime, largest first. Offsets are computed at entry from the dimensions. Fills in `NAME.workspace`, the bytes needed.
+    lifetime, largest first. Offsets are computed at entry from the dimensions. Fills in `NAME.workspace`, the bytes needed, or -1 if
+    that is 2^62 or more.
   }];
 }
 

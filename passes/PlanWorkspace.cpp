@@ -44,6 +44,7 @@ struct PlanFunction {
   explicit PlanFunction(func::FuncOp func) : func(func), b(func.getContext()) {}
 
   void resolveReshapes();
+  StringAttr dimensionName(BlockArgument arg, int64_t dim);
   void hoistSizes();
   void collect();
   void pack(SizeClass &cls);
@@ -75,31 +76,46 @@ void PlanFunction::resolveReshapes() {
   }
 }
 
+static int64_t rankOf(Value value) {
+  auto type = dyn_cast<MemRefType>(value.getType());
+  return type ? type.getRank() : 0;
+}
+
+/// The name of a dynamic dimension of an argument, or null.
+StringAttr PlanFunction::dimensionName(BlockArgument arg, int64_t dim) {
+  auto type = cast<MemRefType>(arg.getType());
+  auto names = func.getArgAttrOfType<ArrayAttr>(arg.getArgNumber(), attn::kDimsAttr);
+  unsigned n = llvm::count_if(type.getShape().take_front(dim), ShapedType::isDynamic);
+  return names && n < names.size() && type.isDynamicDim(dim) ? cast<StringAttr>(names[n]) : StringAttr();
+}
+
 /// Sizes move to the function's start, one value each: equal names are equal sizes.
 void PlanFunction::hoistSizes() {
   Block &body = func.getBody().front();
-  llvm::StringMap<Value> named;
-  DenseMap<std::pair<Value, int64_t>, Value> unnamed;
+  DenseMap<std::pair<Value, int64_t>, Value> sizes;
   for (auto dim : llvm::make_early_inc_range(body.getOps<memref::DimOp>())) {
     auto arg = dyn_cast<BlockArgument>(dim.getSource());
     std::optional<int64_t> index = dim.getConstantIndex();
     if (!arg || !index)
       continue;
-    Value *known = &unnamed[{arg, *index}];
-    auto type = cast<MemRefType>(arg.getType());
-    if (auto names = func.getArgAttrOfType<ArrayAttr>(arg.getArgNumber(), attn::kDimsAttr)) {
-      unsigned n = llvm::count_if(type.getShape().take_front(*index), ShapedType::isDynamic);
-      if (n < names.size())
-        known = &named[cast<StringAttr>(names[n]).getValue()];
-    }
-    if (!*known) {
+    // An argument that has this dimension for certain: an optional one may be left out.
+    int64_t at = *index;
+    StringAttr name = dimensionName(arg, at);
+    for (BlockArgument other : func.getArguments())
+      for (int64_t d = 0; name && d < rankOf(other); ++d)
+        if (dimensionName(other, d) == name && !func.getArgAttr(other.getArgNumber(), attn::kOptionalAttr)) {
+          arg = other;
+          at = d;
+          name = {};
+        }
+    Value &known = sizes[{arg, at}];
+    if (!known) {
       OpBuilder top = OpBuilder::atBlockBegin(&body);
-      Value constant = arith::ConstantIndexOp::create(top, dim.getLoc(), *index);
-      *known = memref::DimOp::create(top, dim.getLoc(), arg, constant);
+      Value constant = arith::ConstantIndexOp::create(top, dim.getLoc(), at);
+      known = memref::DimOp::create(top, dim.getLoc(), arg, constant);
     }
-    dim.getResult().replaceAllUsesWith(*known);
-    if (dim.getResult() != *known)
-      dim.erase();
+    dim.getResult().replaceAllUsesWith(known);
+    dim.erase();
   }
   // Equal size arithmetic and equal workspace calls are one value.
   SmallVector<Operation *> kept;
@@ -245,11 +261,15 @@ void PlanFunction::replace() {
   fillCompanion(total);
 }
 
-/// `NAME.workspace(dims..., workers)`: the arithmetic that leads to `total`, on the companion's arguments.
+/// `NAME.workspace(dims..., workers)`: the arithmetic that leads to `total`, on the companion's arguments; -1 if the result
+/// is 2^62 or more.
 void PlanFunction::fillCompanion(Value total) {
   auto companion =
       func->getParentOfType<ModuleOp>().lookupSymbol<func::FuncOp>((func.getSymName() + ".workspace").str());
   OpBuilder cb = OpBuilder::atBlockBegin(companion.addEntryBlock());
+  Location loc = func.getLoc();
+  Value limit = arith::ConstantIndexOp::create(cb, loc, int64_t(1) << 62);
+  Value zero = arith::ConstantIndexOp::create(cb, loc, 0), one = arith::ConstantIndexOp::create(cb, loc, 1);
   Signature signature(func);
   DenseMap<std::pair<Value, int64_t>, Value> dims;
   unsigned next = 0;
@@ -273,11 +293,26 @@ void PlanFunction::fillCompanion(Value total) {
       for (Value operand : def->getOperands())
         clone(operand);
       result = cb.clone(*def, map)->getResult(cast<OpResult>(value).getResultNumber());
+      // Sizes saturate: a product of bounded dimensions may still be beyond what 64 bits hold.
+      if (isa<arith::MulIOp>(def)) {
+        Value a = map.lookup(def->getOperand(0)), c = map.lookup(def->getOperand(1));
+        Value largest = arith::DivUIOp::create(cb, loc, limit, arith::MaxSIOp::create(cb, loc, a, one));
+        Value over = arith::CmpIOp::create(cb, loc, arith::CmpIPredicate::sgt, c, largest);
+        result = arith::SelectOp::create(cb, loc, over, limit, result);
+      } else if (isa<arith::AddIOp>(def)) {
+        result = arith::MinSIOp::create(cb, loc, result, limit);
+      } else if (isa<func::CallOp>(def)) { // -1: too large
+        Value over = arith::CmpIOp::create(cb, loc, arith::CmpIPredicate::slt, result, zero);
+        result = arith::SelectOp::create(cb, loc, over, limit, result);
+      }
     }
     map.map(value, result);
     return result;
   };
-  func::ReturnOp::create(cb, func.getLoc(), clone(total));
+  Value bytes = clone(total);
+  Value over = arith::CmpIOp::create(cb, loc, arith::CmpIPredicate::sge, bytes, limit);
+  Value none = arith::ConstantIndexOp::create(cb, loc, -1);
+  func::ReturnOp::create(cb, loc, ValueRange(arith::SelectOp::create(cb, loc, over, none, bytes)));
   companion.setVisibility(func.getVisibility());
 }
 
