@@ -44,6 +44,7 @@ struct BufferizeFunction {
   OpBuilder b;
   llvm::SmallPtrSet<Operation *, 32> replaced; // ops whose buffer form exists
   DenseMap<Value, Value> destinations; // returned tensor → output argument
+  SmallVector<DictionaryAttr> argAttrs; // of the new arguments, set when the tensor arguments are gone
 
   BufferizeFunction(ModuleOp module, func::FuncOp func) : module(module), func(func), b(func.getContext()) {}
 
@@ -63,7 +64,6 @@ void BufferizeFunction::convertSignature() {
   Location loc = func.getLoc();
   Block &body = func.getBody().front();
   FunctionType old = func.getFunctionType();
-  SmallVector<DictionaryAttr> argAttrs;
   DictionaryAttr none = b.getDictionaryAttr({});
   BlockArgument cache;
 
@@ -110,9 +110,6 @@ void BufferizeFunction::convertSignature() {
   func->setAttr(kOutputsAttr, b.getI64IntegerAttr(args.outs.size()));
   if (cache)
     func->setAttr(kCacheAttr, TypeAttr::get(cache.getType()));
-  // Attributes are set when the tensor arguments are gone (run).
-  func->setAttr("attn.new_arg_attrs",
-                b.getArrayAttr(SmallVector<Attribute>(argAttrs.begin(), argAttrs.end())));
 }
 
 LogicalResult BufferizeFunction::run() {
@@ -149,10 +146,9 @@ LogicalResult BufferizeFunction::run() {
       return func.emitOpError() << "has an op without a buffer form: '" << (*arg.user_begin())->getName() << "'";
     body.eraseArgument(i);
   }
-  auto attrs = cast<ArrayAttr>(func->removeAttr("attn.new_arg_attrs"));
   func.setFunctionType(FunctionType::get(func.getContext(), body.getArgumentTypes(), {}));
   func->removeAttr("res_attrs");
-  func.setAllArgAttrs(attrs);
+  func.setAllArgAttrs(argAttrs);
   return success();
 }
 
