@@ -190,37 +190,36 @@ LogicalResult Tiler::tile(AttentionOp op) {
   return success();
 }
 
-/// Ops that handle each row of features by itself.
+/// Operands that every task takes whole.
+bool isParameter(Operation *op, Value operand) {
+  if (auto embedding = dyn_cast<EmbeddingOp>(op))
+    return operand == embedding.getTable();
+  if (isa<LayerNormOp, RMSNormOp>(op))
+    return operand != op->getOperand(0) && operand != getInit(op);
+  return false;
+}
+
+/// Ops that handle each row of features by itself: operands are [..., features] or, without features, [...].
 LogicalResult Tiler::tileRows(Operation *op) {
-  SmallVector<Value> operands(op->getOperands());
-  Value init = getInit(op);
-  int64_t leading = cast<MemRefType>(init.getType()).getRank() - !isa<ArgmaxOp>(op);
-  for (Value &operand : operands) {
-    auto type = dyn_cast<MemRefType>(operand.getType());
-    // Operands that have the rows: ids and positions without features, activations with them.
-    bool perRow = type && type.getRank() >= leading && type.getRank() <= leading + 1 &&
-                  operand != (isa<EmbeddingOp>(op) ? cast<EmbeddingOp>(op).getTable() : Value());
-    if (type && isa<FloatType>(type.getElementType()) && !type.getElementType().isF32() && perRow)
-      return op->emitOpError() << "of " << type.getElementType() << " activations is not yet lowered";
-    if (!perRow || (leading == 1 && type.getRank() == 1 && isa<FloatType>(type.getElementType()) && !isa<ArgmaxOp>(op)))
+  IRMapping flat;
+  int64_t leading = cast<MemRefType>(getInit(op).getType()).getRank() - !isa<ArgmaxOp>(op);
+  for (Value operand : op->getOperands()) {
+    auto type = cast<MemRefType>(operand.getType());
+    if (isParameter(op, operand))
       continue;
+    if (isa<FloatType>(type.getElementType()) && !type.getElementType().isF32())
+      return op->emitOpError() << "of " << type.getElementType() << " activations is not yet lowered";
     if (!isContiguous(operand) && type.getRank() > 2)
       return op->emitOpError("of a strided view is not yet lowered");
-    operand = flattenRows(e, operand, type.getRank() > leading);
+    flat.map(operand, flattenRows(e, operand, type.getRank() > leading));
   }
-  // What is viewed by rows is what flattening changed or what had the rows already.
-  auto rowCountOf = flattenRows(e, init, !isa<ArgmaxOp>(op));
-  Value rows = e.dim(rowCountOf, 0);
-  StringRef name = op->getName().stripDialect();
-  forTasks(e, e.divCeil(rows, kRowBlock), name, [&](Value task) {
+  Value rows = e.dim(flat.lookup(getInit(op)), 0);
+  forTasks(e, e.divCeil(rows, kRowBlock), op->getName().stripDialect(), [&](Value task) {
     Value first = e.mul(task, kRowBlock), count = e.min(e.idx(kRowBlock), e.sub(rows, first));
     IRMapping map;
-    for (auto [old, now] : llvm::zip(op->getOperands(), operands)) {
-      auto type = dyn_cast<MemRefType>(old.getType());
-      bool parameter = type && ((isa<EmbeddingOp>(op) && old == cast<EmbeddingOp>(op).getTable()) ||
-                                (isa<LayerNormOp, RMSNormOp>(op) && old != op->getOperand(0) && old != init));
-      map.map(old, type && !parameter ? rowsOf(e, now, first, count) : old);
-    }
+    for (Value operand : op->getOperands())
+      if (!isParameter(op, operand))
+        map.map(operand, rowsOf(e, flat.lookup(operand), first, count));
     e.b.clone(*op, map);
   });
   return success();
