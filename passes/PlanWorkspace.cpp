@@ -63,7 +63,8 @@ void PlanFunction::resolveReshapes() {
     if (auto expand = dim.getSource().getDefiningOp<memref::ExpandShapeOp>(); expand && index) {
       size = getValueOrCreateConstantIndexOp(at, dim.getLoc(), expand.getMixedOutputShape()[*index]);
     } else if (auto collapse = dim.getSource().getDefiningOp<memref::CollapseShapeOp>(); collapse && index) {
-      for (int64_t d : collapse.getReassociationIndices()[*index]) {
+      ReassociationIndices group = collapse.getReassociationIndices()[*index];
+      for (int64_t d : group) {
         auto factor = memref::DimOp::create(at, dim.getLoc(), collapse.getSrc(), d);
         dims.push_back(factor);
         size = size ? arith::MulIOp::create(at, dim.getLoc(), size, factor).getResult() : factor.getResult();
