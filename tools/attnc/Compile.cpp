@@ -14,6 +14,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Transforms/LocationSnapshot.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
@@ -151,6 +152,9 @@ llvm::Error Compiler::load() {
     if (!module)
       return module.takeError();
     works.push_back({std::move(*module), nullptr, 0});
+    if (options.debug && options.product != Product::Stage)
+      if (llvm::Error error = writeSource())
+        return error;
   } else {
     directory = llvm::sys::path::parent_path(options.input).str();
     if (llvm::Error error = loadText())
@@ -160,6 +164,19 @@ llvm::Error Compiler::load() {
     directory = ".";
   timed("read " + options.input);
   return llvm::Error::success();
+}
+
+/// An imported graph has no source lines: with -g its text is written to OUT.attn.mlir, and locations point there.
+llvm::Error Compiler::writeSource() {
+  std::string path = withExtension(options.output, "attn.mlir");
+  llvm::Expected<OutputFile> created = OutputFile::create(path);
+  if (!created)
+    return created.takeError();
+  source.emplace(std::move(*created));
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  mlir::generateLocationsFromIR(stream, path, *works[0].module, mlir::OpPrintingFlags());
+  return source->write(text);
 }
 
 llvm::Error Compiler::loadText() {
@@ -426,7 +443,7 @@ llvm::Error Compiler::generate() {
 }
 
 llvm::Error Compiler::commit() {
-  for (std::optional<OutputFile> *file : {&weightsOutput, &header, &output})
+  for (std::optional<OutputFile> *file : {&weightsOutput, &header, &source, &output})
     if (*file)
       if (llvm::Error error = (*file)->commit())
         return error;

@@ -32,6 +32,7 @@ private:
   llvm::Error openOutputs();
   llvm::Error load();
   llvm::Error loadText();
+  llvm::Error writeSource();
   llvm::Error runShared();
   llvm::Error runStage(Work &work);
   llvm::Error describeModel();
@@ -61,7 +62,7 @@ private:
   std::vector<Parameter> parameters;
   std::optional<WeightSet> weights;
   bool weightsInside = false;
-  std::optional<OutputFile> output, header, weightsOutput;
+  std::optional<OutputFile> output, header, source, weightsOutput;
 };
 
 } // namespace attnc

@@ -33,7 +33,7 @@ static cl::opt<std::string> modelName("name", cl::desc("Name of the model; an ar
 static cl::opt<bool> remarks("remarks", cl::desc("Say why ops did not fuse"), cl::cat(category));
 static cl::opt<std::string> jobs("j", cl::desc("Threads to use (default: all)"), cl::value_desc("N"), cl::Prefix,
                                  cl::cat(category));
-static cl::opt<bool> debug("g", cl::desc("Line tables and symbols, for perf and gdb"), cl::cat(category));
+static cl::opt<bool> debug("g", cl::desc("Line tables and symbols, for perf and gdb; a directory's graph is written to OUT.attn.mlir"), cl::cat(category));
 static cl::opt<bool> verbose("v", cl::desc("Print the time of every step, and sizes"), cl::cat(category));
 static cl::opt<std::string> sanitize("sanitize",
                                      cl::desc("address: generated code checks its memory accesses; the program that "
