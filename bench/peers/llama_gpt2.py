@@ -4,7 +4,6 @@ usage: llama_gpt2.py DIRECTORY --threads 2 --prefill 128,512 --decode 128 --min-
 
 Converts DIRECTORY/model.safetensors to DIRECTORY/model.gguf once, with a vocabulary of made-up words.
 """
-import argparse
 import json
 import os
 import struct
@@ -14,6 +13,8 @@ import time
 import gguf
 import llama_cpp as llama
 import numpy as np
+
+import peer
 
 NAMES = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm",
          "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
@@ -65,25 +66,7 @@ def convert(directory, path):
     os.rename(path + ".part", path)
 
 
-def measure(function, min_seconds):
-    """Minimum and median ms of at least 3 runs after one to warm up, as attn-bench does."""
-    function()
-    times, begin = [], time.perf_counter()
-    while len(times) < 3 or time.perf_counter() - begin < min_seconds:
-        start = time.perf_counter()
-        function()
-        times.append(1e3 * (time.perf_counter() - start))
-    times.sort()
-    return {"min_ms": times[0], "median_ms": times[len(times) // 2], "runs": len(times)}
-
-
-parser = argparse.ArgumentParser()
-parser.add_argument("directory")
-parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--prefill", default="128,512")
-parser.add_argument("--decode", type=int, default=128)
-parser.add_argument("--min-time", type=float, default=2)
-options = parser.parse_args()
+options = peer.arguments()
 
 path = os.path.join(options.directory, "model.gguf")
 if not os.path.exists(path):
@@ -119,7 +102,7 @@ for length in map(int, options.prefill.split(",")):
         llama.llama_memory_clear(llama.llama_get_memory(c), True)
         decode(c, ids)
 
-    result["prefill"].append(dict(measure(prefill, options.min_time), tokens=length))
+    result["prefill"].append(dict(peer.measure(prefill, options.min_time), tokens=length))
     llama.llama_free(c)
 c = context(1024, max(64, options.decode))
 decode(c, [int(i) for i in random.integers(0, 50000, options.decode)])
@@ -130,5 +113,5 @@ def step():
     llama.llama_memory_seq_rm(llama.llama_get_memory(c), 0, options.decode, -1)
 
 
-result["decode"] = dict(measure(step, options.min_time), context=options.decode)
+result["decode"] = dict(peer.measure(step, options.min_time), context=options.decode)
 print(json.dumps(result))
