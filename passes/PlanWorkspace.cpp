@@ -205,39 +205,28 @@ void PlanFunction::pack(SizeClass &cls) {
 void PlanFunction::replace() {
   Location loc = func.getLoc();
   Value workspace = Signature(func).workspace();
-  // After the last size that a plan needs, before the first allocation.
-  Operation *at = nullptr;
+  // Sizes come first: move them (and what they need) above everything that uses memory.
+  SetVector<Operation *> slice;
+  std::function<void(Value)> need = [&](Value value) {
+    Operation *def = value.getDefiningOp();
+    if (!def || slice.contains(def))
+      return;
+    for (Value operand : def->getOperands())
+      need(operand);
+    slice.insert(def);
+  };
   for (SizeClass *cls : order)
     for (Value factor : cls->factors)
-      if (Operation *def = factor.getDefiningOp(); def && (!at || at->isBeforeInBlock(def)))
-        at = def;
-  Block &body = func.getBody().front();
-  // Sizes come first: move them (and what they need) above everything that uses memory.
-  if (at) {
-    SetVector<Operation *> slice;
-    std::function<void(Value)> need = [&](Value value) {
-      Operation *def = value.getDefiningOp();
-      if (!def || slice.contains(def))
-        return;
-      for (Value operand : def->getOperands())
-        need(operand);
-      slice.insert(def);
-    };
-    for (SizeClass *cls : order)
-      for (Value factor : cls->factors)
-        need(factor);
-    Operation *last = nullptr;
-    for (Operation *op : slice) {
-      // An op cannot be moved to where it is.
-      Operation *after = last ? last->getNextNode() : &body.front();
-      if (op != after)
-        op->moveBefore(after);
-      last = op;
-    }
-    b.setInsertionPointAfter(last);
-  } else {
-    b.setInsertionPointToStart(&body);
+      need(factor);
+  b.setInsertionPointToStart(&func.getBody().front());
+  Operation *next = &*b.getInsertionPoint();
+  for (Operation *op : slice) {
+    if (op == next) // an op cannot be moved to where it is
+      next = op->getNextNode();
+    else
+      op->moveBefore(next);
   }
+  b.setInsertionPoint(next);
   Value total = arith::ConstantIndexOp::create(b, loc, 0);
   SmallVector<std::pair<memref::AllocOp, Value>> offsets;
   for (SizeClass *cls : order) {

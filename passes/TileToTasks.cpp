@@ -8,7 +8,6 @@
 #include "passes/Tasks.h"
 #include "runtime/attn_abi.h"
 
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 namespace attnc {
