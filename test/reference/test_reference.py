@@ -10,7 +10,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from reference import gpt2, reference as ref, safetensors
-from reference.attention import attention, packed, visible
+from reference.attention import attention, packed, ragged, visible
 
 SOURCE = os.environ.get("ATTN_SOURCE_DIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
@@ -176,7 +176,14 @@ class Attention(Close):
         self.close(got[0, 0], [[0.75, 0.25, 0.75]] * 2)
 
     def test_prob_mod(self):
-        self.close(attention(Q, K, V, scale=0.0, prob_mod=lambda p: 4 * p)[0, 0, 0], [2, 2, 2])
+        self.close(attention(Q, K, V, scale=0.0, prob_mod=lambda p, b, h, i, j: 4 * p)[0, 0, 0], [2, 2, 2])
+        # twice the first key, none of the second; queries stand at 3 and 4; probabilities are asked for before it
+        out, softmax = attention(Q, K, V, scale=0.0, offset=3, results=("out", "softmax"),
+                                 prob_mod=lambda p, b, h, i, j: p * (b + h + i - 1) * (j == 0))
+        self.close(out[0, 0], [[0, 1, 0], [0, 1.5, 0]])
+        self.close(softmax[0, 0], [[0.5, 0.5]] * 2)
+        # a hidden pair stays hidden
+        self.close(attention(Q, K, V, causal=True, prob_mod=lambda p, b, h, i, j: p + 1)[0, 0, 0], [0, 2, 0])
 
     def test_causal_offsets(self):
         values = heads([0.0], [1.0], [2.0])
@@ -197,6 +204,83 @@ class Attention(Close):
         self.assertEqual(keep(window_left=0, sinks=1, causal=True), [[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1]])
         self.assertEqual(keep(window_left=0, window_right=0, sinks=2)[3], [1, 1, 0, 1])
         self.assertEqual(visible(1, 1, 1, 4, window_left=1, causal=True, offset=2)[0, 0].astype(int).tolist(), [[0, 1, 1, 0]])
+
+    def test_bottom_right(self):
+        values = heads([1.0], [2.0], [3.0])
+        two = ZERO[:, :, :2]
+        self.close(attention(two, ZERO, values, causal=True, bottom_right=True)[0, 0, :, 0], [1.5, 2])
+        self.close(attention(two, ZERO, values, causal=True, bottom_right=True, offset=-1)[0, 0, :, 0], [1, 1.5])
+        # the last query stands at the last valid key: at 2 of 3 rows nothing is left to see for the first
+        self.close(attention(ZERO, ZERO, values, causal=True, bottom_right=True, kv_len=[2])[0, 0, :, 0], [0, 1, 1.5])
+        batch = [np.repeat(x, 2, 0) for x in (ZERO, ZERO, values)]
+        got = attention(*batch, causal=True, bottom_right=True, kv_len=np.array([3, 1], np.int32))[:, 0, :, 0]
+        self.close(got, [[1, 1.5, 2], [0, 0, 1]])
+
+    def test_alibi(self):
+        # slopes ln 2 and 0: each step away from the query halves the weight
+        zero = np.zeros((1, 2, 2, 1))
+        values = np.array([1.0, 4.0]).reshape(1, 1, 2, 1).repeat(2, 1)
+        self.close(attention(zero, zero, values, alibi=[math.log(2), 0])[0, :, :, 0], [[3, 3], [2.5, 2.5]])
+        masked = attention(zero, zero, values, alibi=[1, 0.5], offset=3, results=("masked",))
+        self.close(masked[0], [[[-3, -2], [-4, -3]], [[-1.5, -1], [-2, -1.5]]])
+
+    def test_relative(self):
+        table = [[10, 20, 30]]  # a step back or more, the same place, a step ahead or more
+        got = attention(ZERO, ZERO, ZERO, relative=table, results=("masked",))[0, 0]
+        self.close(got, [[20, 30, 30], [10, 20, 30], [10, 10, 20]])
+        got = attention(ZERO, ZERO, ZERO, relative=table, offset=2, results=("masked",))[0, 0]
+        self.close(got, [[10, 10, 20], [10, 10, 10], [10, 10, 10]])
+        self.close(attention(ZERO, ZERO, ZERO, relative=[[7]], results=("masked",))[0, 0], [[7] * 3] * 3)
+
+    def test_order_of_biases(self):
+        # all of them add up, after score_mod, which squares; the soft cap comes first
+        got = attention(heads([1.0]), heads([2.0], [3.0]), heads([0.0], [0.0]), scale=1.0, score_mod=lambda s, b, h, i, j: s * s,
+                        alibi=[10], relative=[[100, 200, 300]], bias=np.array([[1000.0, 2000.0]]), results=("masked",))
+        self.close(got[0, 0], [[4 + 0 + 200 + 1000, 9 + 10 + 300 + 2000]])
+
+    def test_prefix(self):
+        def keep(**options):
+            return visible(1, 1, 3, 3, **options)[0, 0].astype(int).tolist()
+
+        self.assertEqual(keep(prefix=[2]), [[1, 1, 0], [1, 1, 0], [1, 1, 1]])
+        self.assertEqual(keep(prefix=[2], causal=True), keep(prefix=[2]))
+        self.assertEqual(keep(prefix=[0]), keep(causal=True))
+        self.assertEqual(keep(prefix=[9]), [[1] * 3] * 3)
+        self.assertEqual(keep(prefix=[2], window_left=0), [[1, 1, 0], [0, 1, 0], [0, 0, 1]])
+        self.assertEqual(visible(2, 1, 1, 3, prefix=[0, 2], offset=-1)[:, 0, 0].astype(int).tolist(), [[0, 0, 0], [1, 1, 0]])
+
+    def test_documents(self):
+        ids = [[5, 5, 9]]
+        self.assertEqual(visible(1, 1, 3, 3, documents=ids)[0, 0].astype(int).tolist(), [[1, 1, 0], [1, 1, 0], [0, 0, 1]])
+        self.assertEqual(visible(1, 1, 1, 3, documents=ids, offset=2)[0, 0].astype(int).tolist(), [[0, 0, 1]])
+        # no document for the second query: an error, unless it sees nothing anyway
+        self.assertRaises(IndexError, visible, 1, 1, 2, 3, documents=ids, offset=2)
+        self.assertFalse(visible(1, 1, 2, 3, documents=ids, offset=2, kv_len=[0]).any())
+
+    def test_ragged(self):
+        # Lengths 1, 0 and 2 with values 1 | | 2, 6: causal means of each alone
+        rows = np.zeros((1, 3, 1))
+        v = np.array([1.0, 2.0, 6.0]).reshape(1, 3, 1)
+        out, lse = ragged(rows, rows, v, [0, 1, 1, 3], 1, causal=True, results=("out", "lse"))
+        self.close(out[0, :, 0], [1, 2, 4])
+        self.close(lse, [[[0, 0, math.log(2)]]])
+        # One query row each over keys 0 and 1, 2; the second sequence sees only j = b = 1; prefixes are per sequence
+        got = ragged(rows[:, :2], rows, v, [0, 1, 2], 1, key_offsets=[0, 1, 3], mask_mod=lambda b, h, i, j: j == b)
+        self.close(got[0, :, 0], [1, 6])
+        got = ragged(rows, rows, v, [0, 1, 3], 1, prefix=np.array([1, 2]))
+        self.close(got[0, :, 0], [1, 4, 4])
+        got = ragged(rows, rows, v, [0, 1, 3], 1, score_mod=lambda s, b, h, i, j: s + b * j * math.log(3))
+        self.close(got[0, :, 0], [1, 5, 5])
+
+    def test_storage_types(self):
+        # scores 1 and 1 + 2^-9, which bf16 rounds to 1: probabilities of a half, and of 4/3 the nearest bf16
+        out, softmax = attention(heads([1.0]), heads([1.0], [1 + 2.0**-9]), heads([0.0], [8 / 3]), scale=1.0, dtype=np.float32,
+                                 storage="bf16", results=("out", "softmax"))
+        self.assertEqual(softmax[0, 0].tolist(), [[0.5, 0.5]])
+        self.assertEqual(out[0, 0].tolist(), [[1.3359375]])
+        # f16 keeps 1 + 2^-9, and has 10 bits after the point: 1024.6 is 1025
+        got = attention(heads([1.0]), heads([1 + 2.0**-9]), heads([1024.6]), scale=1.0, dtype=np.float32, storage="f16", results=("raw", "out"))
+        self.assertEqual([x.item() for x in got], [1 + 2.0**-9, 1025])
 
     def test_key_mask_and_lengths(self):
         values = heads([0.0], [1.0], [2.0])
@@ -240,6 +324,7 @@ class Attention(Close):
         self.close(capped[0, 0], 2 * np.tanh(np.array([[0.5, 2], [1, 2.5]])))
         self.assertEqual(masked[0, 0, 0, 1], -np.inf)
         self.close(softmax[0, 0, 0], [1, 0])
+        self.assertEqual(attention(Q, K, V, causal=True, results=("keep",))[0, 0].tolist(), [[True, False], [True, True]])
         self.close(lse[0, 0], [capped[0, 0, 0, 0], math.log(math.exp(capped[0, 0, 1, 0]) + math.exp(capped[0, 0, 1, 1]))])
 
     def test_large_scores(self):
