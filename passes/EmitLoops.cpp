@@ -24,6 +24,7 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
     populateEmitLinear(patterns, target);
     populateEmitAttention(patterns, target);
     populateEmitRows(patterns, target);
+    populateEmitRelativeBias(patterns);
     walkAndApplyPatterns(getOperation(), std::move(patterns));
     // Copies of strided views would become calls of a run-time library; linalg.copy becomes loops.
     getOperation().walk([](memref::CopyOp copy) {

@@ -109,6 +109,34 @@ def FuseNorms : Pass<"attn-fuse-norms", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::attnc::attn::AttnDialect"];
 }
 
+def ExpandScores : Pass<"attn-expand-scores", "::mlir::func::FuncOp"> {
+  let summary = "biases and masks that have a name to regions of attention";
+  let description = [{
+    `alibi` and `relative` are added to what the score region yields, in this order, and `prefix` and `documents` are
+    and-ed to the mask region, so that these and the user's own regions have one lowering. `prefix` takes the place of
+    `causal`, which it contains. `causal`, windows, soft cap, key lengths, `key_mask` and `bias` stay as they are.
+
+    ```mlir
+    %o = attn.attention %q, %k, %v alibi %slopes documents %ids {causal} : ...
+    // becomes
+    %o = attn.attention %q, %k, %v {causal} score(%s, %b, %h, %i, %j) {
+      %slope = attn.load %slopes[%h] : tensor<12xf32>
+      %distance = arith.subi %j, %i : i32
+      %0 = arith.sitofp %distance : i32 to f32
+      %1 = arith.mulf %slope, %0 : f32
+      %2 = arith.addf %s, %1 : f32
+      attn.yield %2 : f32
+    } mask(%b, %h, %i, %j) {
+      %own = attn.load %ids[%b, %i] : tensor<?x?xi32>
+      %other = attn.load %ids[%b, %j] : tensor<?x?xi32>
+      %same = arith.cmpi eq, %own, %other : i32
+      attn.yield %same : i1
+    } : ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def ChooseLayouts : Pass<"attn-choose-layouts", "::mlir::func::FuncOp"> {
   let summary = "keys and values in the micro-kernel's layout";
   let description = [{

@@ -29,6 +29,7 @@ static void buildFused(OpPassManager &pm) {
   cleanUp(pm);
   pm.addPass(createFuseProjections());        // linears of one input (q, k, v) → one
   pm.nest<func::FuncOp>().addPass(createFuseNorms());      // norm → the linear that reads it
+  pm.nest<func::FuncOp>().addPass(createExpandScores());   // alibi, relative, prefix, documents → regions
   pm.nest<func::FuncOp>().addPass(createChooseLayouts());  // keys and values in panels
   cleanUp(pm);
   pm.addPass(createPackWeights());            // weights in panels, each with its place in the file
