@@ -64,9 +64,13 @@ def Attn_NormKind : Attn_Enum<"NormKind", "normalisation over the last dimension
 def Attn_MaskedRows : Attn_Enum<"MaskedRows", "what a row with no visible key yields",
     [I32EnumCase<"zero", 0>, I32EnumCase<"mean", 1>, I32EnumCase<"trax", 2>]>;
 
+def Attn_LinearRule : Attn_Enum<"LinearRule", "how linear attention updates its state",
+    [I32EnumCase<"linear", 0>, I32EnumCase<"gated", 1>, I32EnumCase<"delta", 2>, I32EnumCase<"gated_delta", 3>]>;
+
 def Attn_ActivationAttr : EnumAttr<Attn_Dialect, Attn_ActivationKind, "act">;
 def Attn_NormAttr : EnumAttr<Attn_Dialect, Attn_NormKind, "norm">;
 def Attn_MaskedRowsAttr : EnumAttr<Attn_Dialect, Attn_MaskedRows, "masked_rows">;
+def Attn_LinearRuleAttr : EnumAttr<Attn_Dialect, Attn_LinearRule, "linear_rule">;
 
 //===----------------------------------------------------------------------===//
 // Types and attributes

@@ -86,6 +86,7 @@ Value getInit(Operation *op) {
       .Case<PositionsOp, EmbeddingOp, PositionalEncodingOp, ShiftRightOp, LinearOp, LayerNormOp, RMSNormOp,
             ActivationOp, LogSoftmaxOp, ArgmaxOp, SelectTokenOp, SplitHeadsOp, MergeHeadsOp, RotaryOp, AttentionOp,
             PackKeysOp, PackValuesOp, CacheReadOp, OnlineAttentionOp>([](auto op) { return op.getInit(); })
+      .Case([](LinearAttentionOp op) { return op.getInit(); })
       .Default([](Operation *) { return Value(); });
 }
 

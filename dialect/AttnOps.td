@@ -468,4 +468,6 @@ def Attn_DispatchOp : Attn_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserO
   let assemblyFormat = "$kernel `[` $count `]` `(` $inputs `)` $op attr-dict (`:` type($inputs)^)?";
 }
 
+include "dialect/LinearAttention.td"
+
 #endif // ATTN_OPS_TD

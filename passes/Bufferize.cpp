@@ -414,12 +414,11 @@ struct Bufferize : impl::BufferizeBase<Bufferize> {
 } // namespace
 
 LogicalResult createBufferForm(OpBuilder &b, Operation *op, ValueRange operands, ValueRange outs) {
-  // Segments of optional operands: the buffers go into `init` (and `lse_init`), the last segments.
+  // Segments of optional operands: the buffers go into `init` and what follows it; `lse_init`, `state_init`, `scratch` do.
   OperationState state(op->getLoc(), op->getName());
   SmallVector<NamedAttribute> attrs(op->getDiscardableAttrs());
   SmallVector<Value> all(operands);
-  auto attention = dyn_cast<AttentionOp>(op);
-  size_t scratchSegment = isa<LinearOp>(op) ? 1 : 0; // attn.linear has `scratch` after `init`
+  size_t afterInit = isa<LinearAttentionOp>(op) ? 2 : isa<AttentionOp, LinearOp>(op) ? 1 : 0;
   all.append(outs.begin(), outs.end());
   state.addOperands(all);
   state.addAttributes(attrs);
@@ -427,12 +426,8 @@ LogicalResult createBufferForm(OpBuilder &b, Operation *op, ValueRange operands,
   if (auto properties = dyn_cast_or_null<DictionaryAttr>(state.propertiesAttr)) {
     if (auto segments = properties.getAs<DenseI32ArrayAttr>("operandSegmentSizes")) {
       SmallVector<int32_t> sizes(segments.asArrayRef());
-      if (attention) {
-        sizes[sizes.size() - 2] = 1;
-        sizes[sizes.size() - 1] = outs.size() > 1;
-      } else {
-        sizes[sizes.size() - 1 - scratchSegment] = 1;
-      }
+      for (size_t i = 0; i < outs.size(); ++i)
+        sizes[sizes.size() - 1 - afterInit + i] = 1;
       NamedAttrList list(properties);
       list.set("operandSegmentSizes", b.getDenseI32ArrayAttr(sizes));
       state.propertiesAttr = list.getDictionary(op->getContext());

@@ -134,7 +134,11 @@ void emitNorm(Emit &e, attn::NormKind kind, double epsilon, int64_t k, Value in,
 
 void populateEmitLinear(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitAttention(RewritePatternSet &patterns, attn::TargetAttr target);
+void populateEmitLinearAttention(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitRows(RewritePatternSet &patterns, attn::TargetAttr target);
+
+/// Tasks of `op`, the same op on views with scratch memory for each of `workers`; an error if it cannot be lowered.
+LogicalResult tileLinearAttention(Emit &e, attn::LinearAttentionOp op, attn::TargetAttr target, Value workers);
 
 /// Scratch of one worker, in f32: see the emitters.
 int64_t linearScratch(attn::TargetAttr target, int64_t k);

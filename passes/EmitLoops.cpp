@@ -23,6 +23,7 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
     RewritePatternSet patterns(&getContext());
     populateEmitLinear(patterns, target);
     populateEmitAttention(patterns, target);
+    populateEmitLinearAttention(patterns, target);
     populateEmitRows(patterns, target);
     populateEmitRelativeBias(patterns);
     walkAndApplyPatterns(getOperation(), std::move(patterns));

@@ -112,6 +112,15 @@ void FunctionDims::visitConstraints(Operation *op) {
         if (!op.isPacked())
           unify(key, keyDim, value, keyDim);
       })
+      .Case([&](LinearAttentionOp op) {
+        int64_t seqDim = op.getSeqDim();
+        for (Value other : {op.getKey(), op.getValue(), op.getDecay(), op.getBeta(), op.getState()})
+          unify(op.getQuery(), 0, other, 0);
+        for (Value other : {op.getKey(), op.getValue()})
+          unify(op.getQuery(), seqDim, other, seqDim);
+        for (Value other : {op.getDecay(), op.getBeta()})
+          unify(op.getQuery(), seqDim, other, 1);
+      })
       .Case([&](linalg::LinalgOp op) {
         // A loop dimension has one size in every operand that it indexes alone.
         DenseMap<unsigned, std::pair<Value, int64_t>> first;

@@ -241,6 +241,7 @@ struct TileToTasks : impl::TileToTasksBase<TileToTasks> {
         std::optional<LogicalResult> tiled =
             llvm::TypeSwitch<Operation *, std::optional<LogicalResult>>(&op)
                 .Case<LinearOp, AttentionOp>([&](auto op) { return tiler.tile(op); })
+                .Case([&](LinearAttentionOp op) { return tileLinearAttention(tiler.e, op, target, workers); })
                 .Case<LayerNormOp, RMSNormOp, ActivationOp, EmbeddingOp, LogSoftmaxOp, ArgmaxOp, RotaryOp,
                       PositionalEncodingOp>([&](Operation *op) { return tiler.tileRows(op); })
                 .Default(std::optional<LogicalResult>());

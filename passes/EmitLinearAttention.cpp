@@ -1,0 +1,399 @@
+//===- EmitLinearAttention.cpp - attn.linear_attention to vector loops ----------------------===//
+//
+// One task is one kv head of one batch row. Tokens are taken in chunks of 64, and within a chunk in blocks of R tokens
+// (R = 1 for the last tokens, and for a sequence shorter than R: the recurrent form). With a_i = exp(g_i), products of a
+// over the tokens of a block, S the state before the block and j ≤ i tokens of it:
+//
+//   for the chunk, by block:                                              lanes are key dimensions
+//     reads_i   = k_i ⊙ a_1…a_i          queries_i = scale·q_i ⊙ a_1…a_i
+//     writes_j  = k_j ⊙ a_(j+1)…a_R      keep      = a_1…a_R
+//     L_ij = k_i·(k_j ⊙ a_(j+1)…a_i), j < i      A_ij = scale·q_i·(k_j ⊙ a_(j+1)…a_i)
+//   for columns of the state, by block:                                   lanes are value dimensions
+//     u_i = β_i·(v_i - reads_i·S - Σ_(j<i) L_ij·u_j)                      or v_i without the delta rule
+//     out_i = queries_i·S + Σ_(j≤i) A_ij·u_j
+//     S = keep ⊙ S + Σ_j writes_j ⊗ u_j
+//
+// This is the WY form of Yang et al. 2024 with the register tile as the chunk that is solved at once: on a CPU a larger one
+// only adds products, R tokens are enough to load the state once for R uses, and columns of it stay in the first-level cache.
+// The triangular system is solved by substitution, which is exact where an inverse is not. Factors are products of at most R
+// numbers exp(g), never exponentials of differences: strong decay gives 0, as in the recurrence, and nothing overflows.
+//
+//===----------------------------------------------------------------------------------===//
+#include "passes/Tasks.h"
+
+namespace attnc {
+using namespace attn;
+
+namespace {
+
+constexpr int64_t kChunk = 64;
+constexpr int64_t kWide = 8; // vectors of columns in the recurrent form, so that fused multiply-adds overlap
+constexpr double kLog2e = 1.4426950408889634;
+
+/// Sizes of one task, and the elements of its scratch memory.
+struct Sizes {
+  int64_t group, headDim, headDimV; // query heads of the kv head
+  bool gated, perDim, delta;
+  int64_t block, vectors;         // tokens and vectors of columns of a register tile
+  int64_t keyStride, stateStride; // in f32
+
+  Sizes(LinearAttentionOp op, TargetAttr target)
+      : group(op.getHeads() / op.getKvHeads()), headDim(op.getHeadDim()), headDimV(op.getHeadDimV()),
+        gated(op.getDecay()), perDim(op.isDecayPerDim()), delta(op.getBeta()), block(target.getQueryRows()),
+        vectors(target.getKeyLanes() / target.getLanes()), keyStride(llvm::alignTo(headDim, 16)),
+        // One cache line more so that rows of one column do not fall into one set of the cache.
+        stateStride(llvm::alignTo(headDimV, 16) + 16) {}
+
+  int64_t factors() const { return perDim ? keyStride : 1; }
+  int64_t elements() const {
+    int64_t keys = (delta ? 2 : 1) * kChunk * keyStride, queries = group * kChunk * keyStride;
+    int64_t pairs = (group + delta) * kChunk * block;
+    return keys + queries + pairs + (gated ? 2 * kChunk * factors() : 0) + headDim * stateStride;
+  }
+};
+
+struct LinearAttentionEmitter {
+  Emit e;
+  LinearAttentionOp op;
+  Sizes n;
+  // Scratch: [64, factors] twice, [64, key stride] twice, [group·64, key stride], [64, R], [group·64, R], [head_dim, state stride].
+  Value decay, keep, reads, writes, queries, keyPairs, queryPairs, state;
+  Value seq;
+
+  LinearAttentionEmitter(OpBuilder &b, LinearAttentionOp op, TargetAttr target)
+      : e(b, op.getLoc(), target.getLanes()), op(op), n(op, target) {}
+
+  void run();
+  void emitFactors(Value first, Value tokens);
+  void prepare(int64_t rows, Value first, Value t, Value head);
+  void emitColumns(int64_t vectors, bool blocks, Value first, Value tokens);
+  void emitBlock(int64_t rows, int64_t vectors, Value column, Value mask, Value first, Value t);
+  void copyState(Value from, Value to, int64_t vectors, Value column, Value mask);
+  SmallVector<Value> product(Value matrix, Value row, int64_t rows, int64_t vectors, Value column);
+
+  /// `body(rows, t)` for blocks of R tokens and single tokens after them.
+  void overBlocks(Value tokens, bool blocks, function_ref<void(int64_t, Value)> body) {
+    Value whole = blocks ? e.sub(tokens, e.rem(tokens, e.idx(n.block))) : e.idx(0);
+    if (blocks)
+      e.loop(e.idx(0), whole, n.block, [&](Value t) { body(n.block, t); });
+    e.loop(whole, tokens, 1, [&](Value t) { body(1, t); });
+  }
+
+  /// Index of [head, token, d] in one of the op's operands.
+  SmallVector<Value> at(Value memref, Value head, Value token, Value d, int64_t headDim) {
+    if (cast<MemRefType>(memref.getType()).getRank() == 4)
+      return {e.idx(0), head, token, d};
+    return {e.idx(0), token, e.add(e.mul(head, headDim), d)};
+  }
+  Value toF32(Value x) {
+    Type f32 = e.b.getF32Type();
+    if (getElementTypeOrSelf(x) == f32)
+      return x;
+    auto vector = dyn_cast<VectorType>(x.getType());
+    return arith::ExtFOp::create(e.b, e.loc, vector ? Type(vector.clone(f32)) : f32, x);
+  }
+  /// Values of any float type as f32; lanes outside the mask are 0.
+  Value load(Value memref, ValueRange at, Value mask) {
+    auto type = VectorType::get({e.lanes}, cast<MemRefType>(memref.getType()).getElementType());
+    if (!mask)
+      return toF32(vector::LoadOp::create(e.b, e.loc, type, memref, at));
+    Value zero = arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(type));
+    return toF32(vector::MaskedLoadOp::create(e.b, e.loc, type, memref, at, mask, zero));
+  }
+  void store(Value x, Value memref, ValueRange at, Value mask) {
+    auto type = VectorType::get({e.lanes}, cast<MemRefType>(memref.getType()).getElementType());
+    if (x.getType() != type)
+      x = arith::TruncFOp::create(e.b, e.loc, type, x);
+    e.store(x, memref, at, mask);
+  }
+  /// One element as all lanes.
+  Value splatOf(Value memref, Value row, Value column) { return e.broadcast(e.load1(memref, {row, column})); }
+  Value factor(Value memref, Value row, Value d) {
+    return n.perDim ? e.load(memref, {row, d}) : splatOf(memref, row, e.idx(0));
+  }
+};
+
+void LinearAttentionEmitter::run() {
+  auto scratchType = cast<MemRefType>(op.getScratch().getType());
+  Value bytes = memref::CollapseShapeOp::create(e.b, e.loc, op.getScratch(), SmallVector<ReassociationIndices>{{0, 1}});
+  Value base = e.mul(WorkerOp::create(e.b, e.loc), scratchType.getDimSize(1));
+  int64_t offset = 0;
+  auto view = [&](int64_t rows, int64_t columns) -> Value {
+    Value v = memref::ViewOp::create(e.b, e.loc, MemRefType::get({rows, columns}, e.b.getF32Type()), bytes,
+                                     e.add(base, offset * 4), ValueRange());
+    offset += rows * columns;
+    return v;
+  };
+  writes = view(kChunk, n.keyStride);
+  queries = view(n.group * kChunk, n.keyStride);
+  queryPairs = view(n.group * kChunk, n.block);
+  state = view(n.headDim, n.stateStride);
+  if (n.delta) {
+    reads = view(kChunk, n.keyStride);
+    keyPairs = view(kChunk, n.block);
+  }
+  if (n.gated) {
+    decay = view(kChunk, n.factors());
+    keep = view(kChunk, n.factors());
+  }
+
+  seq = e.dim(op.getQuery(), op.getSeqDim());
+  // At least one chunk, maybe of no tokens: the state is copied.
+  e.loop(e.idx(0), e.max(seq, e.idx(1)), kChunk, [&](Value first) {
+    Value tokens = e.min(e.idx(kChunk), e.sub(seq, first));
+    if (n.gated)
+      emitFactors(first, tokens);
+    overBlocks(tokens, true, [&](int64_t rows, Value t) {
+      prepare(rows, first, t, Value());
+      e.loop(e.idx(0), e.idx(n.group), 1, [&](Value head) { prepare(rows, first, t, head); });
+    });
+    auto branch = scf::IfOp::create(e.b, e.loc, e.less(seq, e.idx(n.block)), /*withElse=*/true);
+    OpBuilder::InsertionGuard guard(e.b);
+    e.b.setInsertionPointToStart(branch.thenBlock());
+    emitColumns(kWide, /*blocks=*/false, first, tokens);
+    e.b.setInsertionPointToStart(branch.elseBlock());
+    emitColumns(n.vectors, /*blocks=*/true, first, tokens);
+  });
+}
+
+/// decay = exp(g) of the chunk's tokens.
+void LinearAttentionEmitter::emitFactors(Value first, Value tokens) {
+  auto exp = [&](Value g, Value log2e, Value most) {
+    Value x = e.mulf(g, log2e); // at most 127, and NaN stays
+    Value tooLarge = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, x, most);
+    return emitExp2(e, e.select(tooLarge, most, x));
+  };
+  e.loop(e.idx(0), tokens, 1, [&](Value t) {
+    Value token = e.add(first, t);
+    if (!n.perDim) {
+      Value g = toF32(e.load1(op.getDecay(), {e.idx(0), token, e.idx(0)}));
+      e.store1(exp(g, e.f32(kLog2e), e.f32(127)), decay, {t, e.idx(0)});
+      return;
+    }
+    e.overVectors(n.headDim, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
+      Value g = load(op.getDecay(), {e.idx(0), token, d}, mask);
+      e.store(exp(g, e.splat(kLog2e), e.splat(127)), decay, {t, d});
+      return {};
+    });
+  });
+}
+
+/// The block of `rows` tokens at t of the chunk: reads, writes, keep and L, or with a head queries and A of that head.
+void LinearAttentionEmitter::prepare(int64_t rows, Value first, Value t, Value head) {
+  Value scaled = head ? queries : reads, pairs = head ? queryPairs : keyPairs; // null without the delta rule
+  Value row = head ? e.add(e.mul(head, kChunk), t) : t;
+  SmallVector<std::pair<int64_t, int64_t>> indices; // (i, j) of pairs
+  for (int64_t i = 0; pairs && i < rows; ++i)
+    for (int64_t j = 0; j < (head ? i + 1 : i); ++j)
+      indices.push_back({i, j});
+  SmallVector<Value> sums(indices.size(), e.splat(0));
+  sums = e.overVectors(n.headDim, sums, [&](Value d, Value mask, ValueRange carried) {
+    SmallVector<Value> sum(carried), k, x, a;
+    for (int64_t i = 0; i < rows; ++i) {
+      Value token = e.add(first, e.add(t, i));
+      k.push_back(load(op.getKey(), at(op.getKey(), e.idx(0), token, d, n.headDim), mask));
+      if (head) {
+        Value q = load(op.getQuery(), at(op.getQuery(), head, token, d, n.headDim), mask);
+        x.push_back(e.mulf(q, e.splat(op.getScaleOrDefault())));
+      } else {
+        x.push_back(k[i]);
+      }
+      if (n.gated)
+        a.push_back(factor(decay, e.add(t, i), d));
+    }
+    Value kept;
+    for (int64_t i = 0; i < rows; ++i) {
+      if (n.gated)
+        kept = i == 0 ? a[0] : e.mulf(kept, a[i]);
+      if (scaled)
+        e.store(n.gated ? e.mulf(x[i], kept) : x[i], scaled, {e.add(row, i), d});
+    }
+    if (!head && n.perDim)
+      e.store(kept, keep, {t, d});
+    for (int64_t j = 0; j < rows; ++j) {
+      Value w = k[j];
+      for (int64_t i = j; i < rows; ++i) {
+        if (n.gated && i > j)
+          w = e.mulf(w, a[i]);
+        auto *found = llvm::find(indices, std::pair{i, j});
+        if (found != indices.end())
+          sum[found - indices.begin()] = e.fma(x[i], w, sum[found - indices.begin()]);
+      }
+      if (!head)
+        e.store(w, writes, {e.add(t, j), d});
+    }
+    return sum;
+  });
+  for (auto [index, sum] : llvm::zip(indices, sums))
+    e.store1(e.reduceAdd(sum), pairs, {e.add(row, index.first), e.idx(index.second)});
+  if (!head && n.gated && !n.perDim) {
+    Value kept = e.load1(decay, {t, e.idx(0)});
+    for (int64_t i = 1; i < rows; ++i)
+      kept = e.mulf(kept, e.load1(decay, {e.add(t, i), e.idx(0)}));
+    e.store1(kept, keep, {t, e.idx(0)});
+  }
+}
+
+/// All columns of the state over the tokens of one chunk, `vectors` vectors of them at a time.
+void LinearAttentionEmitter::emitColumns(int64_t vectors, bool blocks, Value first, Value tokens) {
+  auto columns = [&](Value column, int64_t vectors, Value mask) {
+    Value isFirst = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, first, e.idx(0));
+    e.ifThen(isFirst, [&] { copyState(op.getState(), state, vectors, column, mask); });
+    overBlocks(tokens, blocks, [&](int64_t rows, Value t) { emitBlock(rows, vectors, column, mask, first, t); });
+    if (!op.getStateInit())
+      return;
+    Value isLast = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, e.add(first, kChunk), seq);
+    e.ifThen(isLast, [&] { copyState(state, op.getStateInit(), vectors, column, mask); });
+  };
+  int64_t width = vectors * e.lanes, whole = n.headDimV / width * width, rest = n.headDimV - whole;
+  if (whole)
+    e.loop(e.idx(0), e.idx(whole), width, [&](Value c) { columns(c, vectors, Value()); });
+  if (rest)
+    columns(e.idx(whole), llvm::divideCeil(rest, e.lanes), rest % e.lanes ? e.maskFor(e.idx(rest % e.lanes)) : Value());
+}
+
+/// Columns of S between its scratch [head_dim, stride] and [1, 1, head_dim, head_dim_v]; a null `from` is 0.
+void LinearAttentionEmitter::copyState(Value from, Value to, int64_t vectors, Value column, Value mask) {
+  auto place = [&](Value memref, Value d, Value c) {
+    return memref == state ? SmallVector<Value>{d, c} : SmallVector<Value>{e.idx(0), e.idx(0), d, c};
+  };
+  e.loop(e.idx(0), e.idx(n.headDim), 1, [&](Value d) {
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value c = e.add(column, v * e.lanes), m = v == vectors - 1 ? mask : Value();
+      Value x = from ? e.load(from, place(from, d, c), from == state ? Value() : m) : e.splat(0);
+      e.store(x, to, place(to, d, c), to == state ? Value() : m);
+    }
+  });
+}
+
+/// Rows row … row + rows of `matrix` times columns of the state.
+SmallVector<Value> LinearAttentionEmitter::product(Value matrix, Value row, int64_t rows, int64_t vectors, Value column) {
+  SmallVector<Value> zero(rows * vectors, e.splat(0));
+  return e.loop(e.idx(0), e.idx(n.headDim), 1, zero, [&](Value d, ValueRange carried) {
+    SmallVector<Value> acc(carried), s;
+    for (int64_t v = 0; v < vectors; ++v)
+      s.push_back(e.load(state, {d, e.add(column, v * e.lanes)}));
+    for (int64_t i = 0; i < rows; ++i) {
+      Value x = splatOf(matrix, e.add(row, i), d);
+      for (int64_t v = 0; v < vectors; ++v)
+        acc[i * vectors + v] = e.fma(x, s[v], acc[i * vectors + v]);
+    }
+    return acc;
+  });
+}
+
+/// `rows` tokens at t of the chunk on one tile of columns; `mask` is that of the last vector.
+void LinearAttentionEmitter::emitBlock(int64_t rows, int64_t vectors, Value column, Value mask, Value first, Value t) {
+  auto maskOf = [&](int64_t v) { return v == vectors - 1 ? mask : Value(); };
+  auto columnOf = [&](int64_t v) { return e.add(column, v * e.lanes); };
+  SmallVector<Value> u, tokens;
+  for (int64_t i = 0; i < rows; ++i) {
+    tokens.push_back(e.add(first, e.add(t, i)));
+    for (int64_t v = 0; v < vectors; ++v)
+      u.push_back(load(op.getValue(), at(op.getValue(), e.idx(0), tokens[i], columnOf(v), n.headDimV), maskOf(v)));
+  }
+  if (n.delta) {
+    SmallVector<Value> read = product(reads, t, rows, vectors, column);
+    for (int64_t i = 0; i < rows; ++i) {
+      SmallVector<Value> known; // -L_ij
+      for (int64_t j = 0; j < i; ++j)
+        known.push_back(e.broadcast(arith::NegFOp::create(e.b, e.loc, e.load1(keyPairs, {e.add(t, i), e.idx(j)}))));
+      Value beta = e.broadcast(toF32(e.load1(op.getBeta(), {e.idx(0), tokens[i], e.idx(0)})));
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value x = e.subf(u[i * vectors + v], read[i * vectors + v]);
+        for (int64_t j = 0; j < i; ++j)
+          x = e.fma(known[j], u[j * vectors + v], x);
+        u[i * vectors + v] = e.mulf(beta, x);
+      }
+    }
+  }
+  e.loop(e.idx(0), e.idx(n.group), 1, [&](Value head) {
+    Value row = e.add(e.mul(head, kChunk), t);
+    SmallVector<Value> out = product(queries, row, rows, vectors, column);
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j <= i; ++j) {
+        Value a = splatOf(queryPairs, e.add(row, i), e.idx(j));
+        for (int64_t v = 0; v < vectors; ++v)
+          out[i * vectors + v] = e.fma(a, u[j * vectors + v], out[i * vectors + v]);
+      }
+      for (int64_t v = 0; v < vectors; ++v)
+        store(out[i * vectors + v], op.getInit(), at(op.getInit(), head, tokens[i], columnOf(v), n.headDimV), maskOf(v));
+    }
+  });
+  e.loop(e.idx(0), e.idx(n.headDim), 1, [&](Value d) {
+    Value kept = n.gated ? splatOf(keep, t, n.perDim ? d : e.idx(0)) : Value();
+    SmallVector<Value> s;
+    for (int64_t v = 0; v < vectors; ++v) {
+      s.push_back(e.load(state, {d, columnOf(v)}));
+      if (kept)
+        s[v] = e.mulf(s[v], kept);
+    }
+    for (int64_t j = 0; j < rows; ++j) {
+      Value w = splatOf(writes, e.add(t, j), d);
+      for (int64_t v = 0; v < vectors; ++v)
+        s[v] = e.fma(w, u[j * vectors + v], s[v]);
+    }
+    for (int64_t v = 0; v < vectors; ++v)
+      e.store(s[v], state, {d, columnOf(v)});
+  });
+}
+
+struct EmitLinearAttention : OpRewritePattern<LinearAttentionOp> {
+  TargetAttr target;
+  EmitLinearAttention(MLIRContext *context, TargetAttr target) : OpRewritePattern(context), target(target) {}
+  LogicalResult matchAndRewrite(LinearAttentionOp op, PatternRewriter &rewriter) const override {
+    if (!op.getScratch())
+      return rewriter.notifyMatchFailure(op, "not a task yet");
+    LinearAttentionEmitter(rewriter, op, target).run();
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+} // namespace
+
+LogicalResult tileLinearAttention(Emit &e, LinearAttentionOp op, TargetAttr target, Value workers) {
+  for (Value v : op.getOperands()) {
+    auto type = cast<MemRefType>(v.getType());
+    if (type.getElementType().isF64() || !type.isLastDimUnitStride())
+      return op.emitOpError() << "of " << type << " is not yet lowered";
+  }
+  int64_t kvHeads = op.getKvHeads(), group = op.getHeads() / kvHeads;
+  int64_t headDim = op.getHeadDim(), headDimV = op.getHeadDimV();
+  Value seq = e.dim(op.getQuery(), op.getSeqDim());
+  auto scratchType = MemRefType::get({ShapedType::kDynamic, Sizes(op, target).elements() * 4}, e.b.getI8Type());
+  Value scratch = memref::AllocOp::create(e.b, e.loc, scratchType, ValueRange(workers));
+  forTasks(e, e.mul(e.dim(op.getQuery(), 0), kvHeads), "linear_attention", [&](Value task) {
+    Value head = e.rem(task, e.idx(kvHeads)), batch = e.divFloor(task, kvHeads);
+    OpFoldResult zero = e.b.getIndexAttr(0), one = e.b.getIndexAttr(1);
+    auto attr = [&](int64_t v) { return OpFoldResult(e.b.getIndexAttr(v)); };
+    // `heads` heads of `dim` features that belong to the kv head.
+    auto headsOf = [&](Value v, int64_t heads, int64_t dim) -> Value {
+      if (cast<MemRefType>(v.getType()).getRank() == 4)
+        return subview(e, v, {batch, e.mul(head, heads), zero, zero}, {one, attr(heads), seq, attr(dim)});
+      return subview(e, v, {batch, zero, e.mul(head, heads * dim)}, {one, seq, attr(heads * dim)});
+    };
+    auto stateOf = [&](Value v) -> Value {
+      return v ? subview(e, v, {batch, head, zero, zero}, {one, one, attr(headDim), attr(headDimV)}) : Value();
+    };
+    Value decay, beta;
+    if (op.getDecay())
+      decay = subview(e, op.getDecay(), {batch, zero, e.mul(head, op.isDecayPerDim() ? headDim : 1)},
+                      {one, seq, attr(op.isDecayPerDim() ? headDim : 1)});
+    if (op.getBeta()) {
+      bool shared = cast<MemRefType>(op.getBeta().getType()).getDimSize(2) == 1;
+      beta = subview(e, op.getBeta(), {batch, zero, shared ? zero : OpFoldResult(head)}, {one, seq, one});
+    }
+    LinearAttentionOp::create(e.b, e.loc, TypeRange(), op.getRuleAttr(), headsOf(op.getQuery(), group, headDim),
+                              headsOf(op.getKey(), 1, headDim), headsOf(op.getValue(), 1, headDimV), decay, beta,
+                              stateOf(op.getState()), headsOf(op.getInit(), group, headDimV), stateOf(op.getStateInit()),
+                              scratch, e.b.getI64IntegerAttr(group), e.b.getI64IntegerAttr(1),
+                              e.b.getF64FloatAttr(op.getScaleOrDefault()));
+  });
+  return success();
+}
+
+void populateEmitLinearAttention(RewritePatternSet &patterns, TargetAttr target) {
+  patterns.add<EmitLinearAttention>(patterns.getContext(), target);
+}
+
+} // namespace attnc
