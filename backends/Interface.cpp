@@ -21,8 +21,23 @@ unsigned EntryInterface::workspaceArguments() const {
 uint64_t ModelInterface::tokenBytes() const {
   if (!cache)
     return 0;
-  return 4 * cache.getLayers() * cache.getKvHeads() *
+  return elementBytes() * cache.getLayers() * cache.getKvHeads() *
          (cache.getHeadDim() + llvm::alignTo(cache.getHeadDimV(), attn::kPanel));
+}
+
+uint64_t ModelInterface::elementBytes() const { return cache ? cache.getElementType().getIntOrFloatBitWidth() / 8 : 0; }
+
+int64_t ModelInterface::ringTokens() const {
+  int64_t seq = 0;
+  for (const EntryInterface &entry : entries) {
+    if (!entry.usesState)
+      continue;
+    if (!entry.window)
+      return 0;
+    int64_t size = entry.inputs[0].shape[1]; // what a run appends
+    seq = std::max(seq, size < 0 ? entry.dims[-1 - size].max : size);
+  }
+  return cache && window + seq <= ATTN_NO_BOUND ? window + seq : 0;
 }
 
 //===----------------------------------------------------------------------===//
@@ -43,7 +58,50 @@ static Attribute describeTensor(Builder &builder, Type type, DictionaryAttr attr
   fields.push_back(named(builder, "dims", dims ? dims : builder.getArrayAttr({})));
   if (get(attn::kOptionalAttr))
     fields.push_back(named(builder, "optional", builder.getUnitAttr()));
+  if (get("attn.strided"))
+    fields.push_back(named(builder, "strided", builder.getUnitAttr()));
   return builder.getDictionaryAttr(fields);
+}
+
+namespace {
+/// What a function and its callees read of the cache besides what they append.
+struct CacheReads {
+  bool windowed = true; // all of them
+  int64_t window = 0, sinks = 0;
+  llvm::SmallPtrSet<Operation *, 8> seen;
+
+  void visit(func::FuncOp func);
+  void visit(attn::AttentionOp attention);
+};
+} // namespace
+
+void CacheReads::visit(attn::AttentionOp attention) {
+  // Key lengths and prefixes move the window; rows with nothing visible may take the mean of all values.
+  std::optional<int64_t> left = attention.getWindowLeft();
+  int64_t offset = attention.getCausalOffset(), tokens;
+  if (!left || attention.getKvLen() || attention.getMaskedRows() != attn::MaskedRows::zero || offset <= -ATTN_NO_BOUND || offset >= ATTN_NO_BOUND ||
+      llvm::AddOverflow<int64_t>(*left, std::abs(offset), tokens) || tokens > ATTN_NO_BOUND ||
+      attention.getSinks() > uint64_t(ATTN_NO_BOUND)) {
+    windowed = false;
+    return;
+  }
+  window = std::max(window, tokens);
+  sinks = std::max(sinks, int64_t(attention.getSinks()));
+}
+
+void CacheReads::visit(func::FuncOp func) {
+  if (!func || !seen.insert(func).second)
+    return;
+  func.walk([&](Operation *op) {
+    if (!llvm::any_of(op->getOperandTypes(), llvm::IsaPred<attn::CacheType>))
+      return;
+    if (auto call = dyn_cast<func::CallOp>(op))
+      visit(SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr()));
+    else if (auto attention = dyn_cast<attn::AttentionOp>(op))
+      visit(attention);
+    else if (!isa<attn::CacheAppendOp>(op)) // attn.cache_read, and what we do not know
+      windowed = false;
+  });
 }
 
 static FailureOr<Attribute> describeEntry(func::FuncOp func) {
@@ -71,8 +129,15 @@ static FailureOr<Attribute> describeEntry(func::FuncOp func) {
                                         named(builder, "outputs", builder.getArrayAttr(outputs))};
   if (Attribute bounds = func->getAttr(attn::kBoundsAttr))
     fields.push_back(named(builder, "bounds", bounds));
-  if (cache)
+  if (cache) {
     fields.push_back(named(builder, "cache", TypeAttr::get(cache)));
+    CacheReads reads;
+    reads.visit(func);
+    if (reads.windowed) {
+      fields.push_back(named(builder, "window", builder.getI64IntegerAttr(reads.window)));
+      fields.push_back(named(builder, "sinks", builder.getI64IntegerAttr(reads.sinks)));
+    }
+  }
   return Attribute(builder.getDictionaryAttr(fields));
 }
 
@@ -150,6 +215,7 @@ LogicalResult InterfaceReader::readTensor(Attribute attr, const Twine &where, En
   tensor.name = name.str();
   tensor.elementType = type.getElementType();
   tensor.optional = dict.contains("optional");
+  tensor.strided = dict.contains("strided");
   if (!type.getElementType().isIntOrFloat() || type.getElementType().getIntOrFloatBitWidth() > 64)
     return error(where) << "'" << tensor.name << "' to have a type of numbers of at most 64 bits, got " << type;
   if (type.getRank() > ATTN_MAX_RANK)
@@ -232,13 +298,22 @@ LogicalResult InterfaceReader::readEntry(Attribute attr, unsigned number) {
     auto cache = dyn_cast<attn::CacheType>(cacheAttr.getValue());
     if (!cache || (model.cache && cache != model.cache))
       return error(where) << "one cache type in all entries, got " << cacheAttr;
-    if (!cache.getElementType().isF32())
-      return error(where) << "a cache of f32: other types are not yet lowered";
     // The state's lengths advance by the second dimension of the first input.
     if (entry.inputs.empty() || entry.inputs[0].optional || entry.inputs[0].shape.size() < 2)
       return error(where) << "a first input [batch, seq, ...] that is not optional, because it uses a cache";
     model.cache = cache;
     entry.usesState = true;
+    if (dict.contains("window")) {
+      std::optional<int64_t> window = integerOf(dict.get("window")), sinks = integerOf(dict.get("sinks"));
+      for (std::optional<int64_t> tokens : {window, sinks})
+        if (!tokens || *tokens < 0 || *tokens > ATTN_NO_BOUND)
+          return error(where) << "window and sinks from 0 to " << ATTN_NO_BOUND << ", got " << dict.get("window")
+                              << " and " << dict.get("sinks");
+      entry.window = window;
+      entry.sinks = *sinks;
+      model.window = std::max(model.window, *window);
+      model.sinks = std::max(model.sinks, *sinks);
+    }
   }
   for (const EntryInterface &other : model.entries)
     if (other.name == entry.name)

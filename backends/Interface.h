@@ -3,8 +3,8 @@
 // later stages may change functions and drop parameters, and a stage's text can be fed back in:
 //
 //   attn.interface  = [{name = "prefill", inputs = [{name = "input_ids", type = tensor<?x?xi64>,
-//                       dims = ["batch", "seq"], optional}, …], outputs = […], bounds = {seq = array<i64: 1, 512>},
-//                       cache = !attn.cache<…>}, …]
+//                       dims = ["batch", "seq"], optional, strided}, …], outputs = […],
+//                       bounds = {seq = array<i64: 1, 512>}, cache = !attn.cache<…>, window = 127, sinks = 4}, …]
 //   attn.parameters = [{source = ["wte.weight"], type = tensor<…>, offset = 64, pack = {kind = "panels",
 //                       transposed = true, k = 768, n = 50257}, parts = array<i64: 50257>}, …]
 #ifndef ATTNC_BACKENDS_INTERFACE_H
@@ -13,6 +13,7 @@
 #include "dialect/AttnDialect.h"
 #include "mlir/IR/BuiltinOps.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct TensorInterface {
   /// >= 0: static size; < 0: dimension number -1 - shape[i] of the entry, as in attn_tensor_info.
   llvm::SmallVector<int64_t> shape;
   bool optional = false;
+  bool strided = false; ///< any strides but of the innermost dimension
 };
 
 struct EntryInterface {
@@ -37,6 +39,9 @@ struct EntryInterface {
   std::vector<DimInterface> dims;
   std::vector<TensorInterface> inputs, outputs;
   bool usesState = false;
+  /// Tokens of the cache before its own that a run reads, and first tokens that it always reads; no window: all.
+  std::optional<int64_t> window;
+  int64_t sinks = 0;
 
   /// Dynamic dimensions of the inputs, in order: the arguments of NAME.workspace before `workers`.
   unsigned workspaceArguments() const;
@@ -45,11 +50,16 @@ struct EntryInterface {
 struct ModelInterface {
   std::vector<EntryInterface> entries;
   attn::CacheType cache; ///< of the model's state; null without
+  int64_t window = 0, sinks = 0; ///< the largest of the entries; used with ringTokens()
   mlir::DictionaryAttr metadata; ///< or null
   uint64_t weightsBytes = 0; ///< packed, header included; 0: none
 
-  /// Bytes of the cache's pages per token, 0 without a cache.
+  /// Bytes of the cache's pages per token and per number, 0 without a cache.
   uint64_t tokenBytes() const;
+  uint64_t elementBytes() const;
+  /// Tokens that a run reads or appends when all entries have a window: all that a slot must keep besides the sinks. 0: no
+  /// such bound.
+  int64_t ringTokens() const;
 };
 
 /// One packed parameter: which tensors of the checkpoint, and where and how they lie in the weights segment.

@@ -96,7 +96,9 @@ typedef struct attn_dim {
 } attn_dim;
 
 enum attn_tensor_flags {
-  ATTN_TENSOR_OPTIONAL = 1u /* may be left out (NULL) */
+  ATTN_TENSOR_OPTIONAL = 1u, /* may be left out (NULL) */
+  ATTN_TENSOR_STRIDED = 2u   /* strides may be any that are not negative, with 1 as the last; else they are compact.
+                                A dimension of size 1 may always have any stride */
 };
 
 #define ATTN_MAX_RANK 8
@@ -146,12 +148,21 @@ typedef struct attn_call {
   void *stream;              /* device queue; NULL: the run is finished on return. CPU files ignore it */
 } attn_call;
 
+/* A slot's tokens lie in pages, which slots may share. docs/caches.md shows what can be built from this. */
 typedef enum attn_state_verb {
   ATTN_STATE_LENGTH = 0,   /* *result = tokens held by `slot` */
-  ATTN_STATE_TRUNCATE = 1, /* keep the first `value` tokens of `slot`; 0 empties it */
-  ATTN_STATE_COPY = 2,     /* `slot` becomes an independent copy of slot `value` */
-  ATTN_STATE_FORK = 3,     /* `slot` shares slot `value`'s full pages, copy on write */
-  ATTN_STATE_CAPACITY = 4  /* *result = tokens a slot can hold */
+  ATTN_STATE_TRUNCATE = 1, /* keep the first `value` tokens of `slot`; 0 empties it. Pages beyond become free, but for a
+                              pool's. ATTN_RANGE when a model with windows has written over the older ones that the
+                              next run would read */
+  ATTN_STATE_COPY = 2,     /* `slot` becomes an independent copy of slot `value`; not in a pool */
+  ATTN_STATE_FORK = 3,     /* `slot` becomes a copy of slot `value` that shares its pages. A run copies a page before it
+                              writes into one that is shared, so neither slot sees the other's tokens; not in a pool */
+  ATTN_STATE_CAPACITY = 4, /* *result = tokens a slot can hold */
+  /* Physical pages, for hosts that look after them. `slot` is any. */
+  ATTN_STATE_PAGES = 5,       /* *result = pages in the state */
+  ATTN_STATE_PAGE_OFFSET = 6, /* *result = bytes from the start of the state's memory to page `value`; pages follow each
+                                 other, and `value` = their number gives the end */
+  ATTN_STATE_PAGE_USES = 7    /* *result = how often slots hold page `value`; 0: it is free */
 } attn_state_verb;
 
 /* The table that attn_query returns: constant data in the model file. */
@@ -182,7 +193,9 @@ typedef struct attn_library {
   uint64_t (*workspace_bytes)(const attn_model *model, uint32_t entry, const int64_t *dims, attn_error *error);
 
   /* Memory for `slots` sequences of up to `capacity` tokens in pages of `page` tokens (a multiple of 64;
-   * 0: chosen by the file). 0 with `error` set when out of bounds or when the model has no state. */
+   * 0: chosen by the file). 0 with `error` set when out of bounds or when the model has no state. A model whose
+   * attention has a window everywhere needs memory for that window only, whatever the capacity. state_init does not
+   * touch the pages; memory that the sequences do not reach stays untouched. */
   uint64_t (*state_bytes)(const attn_model *model, uint32_t slots, uint64_t capacity, uint32_t page,
                           attn_error *error);
   int32_t (*state_init)(const attn_model *model, void *memory, uint64_t bytes, uint32_t slots, uint64_t capacity,
@@ -197,6 +210,21 @@ typedef struct attn_library {
   /* Runs one entry. Everything is checked before anything is written; when the result is not ATTN_OK the
    * outputs' contents are unspecified and the state's lengths are unchanged. */
   int32_t (*run)(const attn_model *model, uint32_t entry, const attn_call *call, attn_error *error);
+
+  /* ---- Fields below are present when `size` says so ---- */
+
+  /* A pool is a state of `pages` physical pages, 0 to pages - 1, that the host hands out itself, to any slot and in any
+   * order. Sizes, runs, lengths and attach are those of other states; a page never moves. */
+  uint64_t (*pool_bytes)(const attn_model *model, uint32_t slots, uint64_t capacity, uint32_t page, uint32_t pages,
+                         attn_error *error);
+  int32_t (*pool_init)(const attn_model *model, void *memory, uint64_t bytes, uint32_t slots, uint64_t capacity,
+                       uint32_t page, uint32_t pages, attn_state **state, attn_error *error);
+  /* From now on `slot` consists of pages[0 .. n-1] in this order and holds `length` <= n * page tokens; n = 0 gives all
+   * pages back. Other slots may hold the same pages (shared prefixes), but a run refuses, before it writes anything, to
+   * append into a page that is held twice, or to positions without a page (ATTN_RANGE). ATTN_RANGE when a number is
+   * none of the pool's; the slot is then as it was. `pages` is copied. */
+  int32_t (*pool_map)(const attn_model *model, attn_state *state, uint32_t slot, const int32_t *pages, uint32_t n,
+                      int64_t length, attn_error *error);
 } attn_library;
 
 /* The only exported symbol (NAME_attn_query in an archive built with --name=NAME). Returns NULL when the file

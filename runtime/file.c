@@ -64,8 +64,9 @@ static int32_t check_library(const char *path, const attn_library *l, attn_error
   if (l->size < offsetof(attn_library, name) || l->abi != ATTN_ABI_VERSION)
     return attn_fail(error, ATTN_ABI_MISMATCH, "'%s' has another ABI: expected version %u, got %u; compile it again",
                      path, ATTN_ABI_VERSION, l->size < offsetof(attn_library, name) ? 0 : l->abi);
-  if (l->size < sizeof *l)
-    return attn_fail(error, ATTN_ABI_MISMATCH, "'%s' has a short table: expected %zu bytes, got %u", path, sizeof *l,
+  size_t least = offsetof(attn_library, run) + sizeof l->run; /* of version 1's first files */
+  if (l->size < least)
+    return attn_fail(error, ATTN_ABI_MISMATCH, "'%s' has a short table: expected %zu bytes, got %u", path, least,
                      l->size);
   const char *bad = NULL;
   if (!l->name || !l->json || !l->build_id || strlen(l->build_id) != 32)

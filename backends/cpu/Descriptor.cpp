@@ -86,8 +86,8 @@ Constant *TableBuilder::dtype(mlir::Type type) {
 Constant *TableBuilder::tensor(const TensorInterface &tensor) {
   SmallVector<uint64_t> dims(ATTN_MAX_RANK, 0);
   llvm::copy(tensor.shape, dims.begin());
-  return fields({string(tensor.name), dtype(tensor.elementType), i32(tensor.optional ? ATTN_TENSOR_OPTIONAL : 0),
-                 i32(tensor.shape.size()), ConstantDataArray::get(context, dims)});
+  unsigned flags = (tensor.optional ? ATTN_TENSOR_OPTIONAL : 0) | (tensor.strided ? ATTN_TENSOR_STRIDED : 0);
+  return fields({string(tensor.name), dtype(tensor.elementType), i32(flags), i32(tensor.shape.size()), ConstantDataArray::get(context, dims)});
 }
 
 /// attn_entry.
@@ -133,7 +133,7 @@ static Expected<Constant *> buildLibrary(Module &module, TableBuilder &table, co
       inside ? table.external("attn_weights", Type::getInt8Ty(module.getContext())) : table.null(),
       model.weightsBytes && !inside ? table.string(options.weightsFile) : table.null()};
   for (const char *name : {"open", "close", "variant", "infer_dims", "workspace_bytes", "state_bytes", "state_init",
-                           "state_attach", "state_op", "run"}) {
+                           "state_attach", "state_op", "run", "pool_bytes", "pool_init", "pool_map"}) {
     Function *function = module.getFunction(("attn_library_" + Twine(name)).str());
     if (!function || function->isDeclaration())
       return fail("the support code lacks attn_library_" + Twine(name));
@@ -158,7 +158,9 @@ Expected<std::unique_ptr<Module>> buildLibraryModule(const ModelInterface &model
   for (auto [i, row] : enumerate(rows))
     variants.push_back(table.fields({table.i32(row->needs), table.i32(0),
                                      table.external(codeTableName(i), Type::getInt8Ty(context))}));
-  Constant *descriptor = table.fields({*library, table.array(variants, "codes"), table.i64(model.tokenBytes())});
+  Constant *descriptor =
+      table.fields({*library, table.array(variants, "codes"), table.i64(model.tokenBytes()), table.i32(model.ringTokens()),
+                    table.i32(model.window), table.i32(model.sinks), table.i32(model.elementBytes())});
   GlobalVariable *declared = module->getGlobalVariable("attn_descriptor");
   if (!declared)
     return fail("the support code lacks attn_descriptor");

@@ -92,6 +92,8 @@ static void writeTensors(llvm::json::OStream &json, llvm::StringRef key, const E
         });
         if (tensor.optional)
           json.attribute("optional", true);
+        if (tensor.strided)
+          json.attribute("strided", true);
       });
   });
 }
@@ -141,6 +143,7 @@ llvm::Expected<std::string> metadataJson(const ModelInterface &model, const Code
       json.attribute("weights", !model.weightsBytes ? "none" : options.weightsFile.empty() ? "inside" : "beside");
       json.attribute("weights_bytes", (int64_t)model.weightsBytes);
       json.attribute("cache_bytes_per_token", (int64_t)model.tokenBytes());
+      json.attribute("cache_ring_tokens", (int64_t)model.ringTokens()); // 0: all tokens are kept
       json.attribute("debug", options.debug);
       json.attribute("sanitize_address", options.sanitizeAddress);
     });

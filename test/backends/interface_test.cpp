@@ -2,6 +2,7 @@
 #include "backends/Header.h"
 #include "backends/Interface.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
@@ -19,7 +20,7 @@ struct Interface : testing::Test {
   mlir::OwningOpRef<mlir::ModuleOp> module;
 
   Interface() {
-    context.loadDialect<attn::AttnDialect, mlir::func::FuncDialect>();
+    context.loadDialect<attn::AttnDialect, mlir::arith::ArithDialect, mlir::func::FuncDialect>();
     context.printOpOnDiagnostic(false);
     context.getDiagEngine().registerHandler([this](mlir::Diagnostic &diagnostic) { text = diagnostic.str(); });
   }
@@ -101,13 +102,69 @@ TEST_F(Interface, Caches) {
   EXPECT_EQ(entry(first + "!attn.cache<2x3x5x7xf32>"), "ok");
   FailureOr<ModelInterface> model = readInterface(*module);
   EXPECT_EQ(model->tokenBytes(), 4u * 2 * 3 * (5 + 16));
-  EXPECT_EQ(entry(first + "!attn.cache<2x3x5x7xbf16>"), "entry 'f': expected a cache of f32: other types are not yet lowered");
+  EXPECT_EQ(entry(first + "!attn.cache<2x3x5x7xbf16>"), "ok");
+  EXPECT_EQ(readInterface(*module)->tokenBytes(), 2u * 2 * 3 * (5 + 16));
   EXPECT_EQ(entry(first + "f32"), "entry 'f': expected one cache type in all entries, got f32");
   EXPECT_EQ(entry("inputs = [" + kTensor + "], outputs = [], cache = !attn.cache<2x3x5x7xf32>"), "ok");
   EXPECT_EQ(entry("inputs = [], outputs = [], cache = !attn.cache<2x3x5x7xf32>"),
             "entry 'f': expected a first input [batch, seq, ...] that is not optional, because it uses a cache");
   std::string big = "!attn.cache<1000000000x1000000000x5x7xf32>";
   EXPECT_TRUE(llvm::StringRef(entry(first + big)).starts_with("expected a cache that fits into memory, got"));
+}
+
+TEST_F(Interface, Windows) {
+  std::string cache = "cache = !attn.cache<2x3x5x7xf32>";
+  auto entryOf = [&](const std::string &name, const std::string &seq, const std::string &fields) {
+    return "{name = \"" + name + "\", inputs = [{name = \"ids\", type = tensor<?x" + (seq == "?" ? "?xi64>, dims = [\"b\", \"s\"]" : seq + "xi64>, dims = [\"b\"]") +
+           "}], outputs = [], " + cache + fields + "}";
+  };
+  std::string bounds = ", bounds = {s = array<i64: 1, 512>}", a = ", window = 100 : i64, sinks = 4 : i64", b = ", window = 90 : i64, sinks = 6 : i64";
+  auto ring = [&](const std::string &attr) {
+    EXPECT_EQ(entries(attr), "ok");
+    return readInterface(*module)->ringTokens();
+  };
+  EXPECT_EQ(ring("[" + entryOf("f", "?", bounds + a) + ", " + entryOf("g", "1", b) + "]"), 612);
+  EXPECT_EQ(readInterface(*module)->window, 100);
+  EXPECT_EQ(readInterface(*module)->sinks, 6);
+  EXPECT_EQ(ring("[" + entryOf("f", "?", bounds + a) + ", " + entryOf("g", "1", "") + "]"), 0); // one reads everything
+  EXPECT_EQ(ring("[" + entryOf("f", "?", a) + "]"), 0);                                         // any length
+  EXPECT_EQ(ring("[" + entryOf("g", "7", b) + "]"), 97);
+  for (std::string wrong : {", window = -1 : i64, sinks = 0 : i64", ", window = 1 : i64", ", window = 2147483648 : i64, sinks = 0 : i64",
+                            ", window = 1 : i64, sinks = -1 : i64", ", window = \"1\", sinks = 0 : i64"})
+    EXPECT_TRUE(llvm::StringRef(entries("[" + entryOf("f", "1", wrong) + "]")).starts_with("entry 'f': expected window and sinks from 0 to 2147483647, got "))
+        << text;
+}
+
+/// What is recorded for a function with these attentions over its cache, in a block that it calls.
+TEST_F(Interface, RecordedWindows) {
+  auto recorded = [&](const std::string &attributes, const std::string &more = "", const std::string &types = "") -> std::string {
+    parse("func.func private @block(%q: tensor<?x?x4xf32>, %n: tensor<?xi64>, %c: !attn.cache<1x1x4x4xf32>) {"
+          "  %l = arith.constant 0 : index"
+          "  %0 = attn.attention %q cache %c[%l] {causal, num_heads = 1 : i64, window_left = 9 : i64}"
+          "     : (tensor<?x?x4xf32>, !attn.cache<1x1x4x4xf32>, index) -> tensor<?x?x4xf32>"
+          "  %1 = attn.attention %q cache %c[%l] " + more + " {num_heads = 1 : i64" + attributes + "}"
+          "     : (tensor<?x?x4xf32>, !attn.cache<1x1x4x4xf32>, index" + types + ") -> tensor<?x?x4xf32> return }"
+          "func.func @f(%q: tensor<?x?x4xf32> {attn.dims = [\"b\", \"s\"], attn.strided}, %n: tensor<?xi64> {attn.dims = [\"b\"]},"
+          "             %c: !attn.cache<1x1x4x4xf32>) attributes {attn.bounds = {s = array<i64: 1, 30>}} {"
+          "  call @block(%q, %n, %c) : (tensor<?x?x4xf32>, tensor<?xi64>, !attn.cache<1x1x4x4xf32>) -> () return }");
+    EXPECT_TRUE(succeeded(recordInterface(*module)));
+    FailureOr<ModelInterface> model = readInterface(*module);
+    EXPECT_TRUE(succeeded(model) && model->entries.size() == 1 && model->entries[0].inputs[0].strided) << text;
+    return std::to_string(model->ringTokens()) + " " + std::to_string(model->sinks);
+  };
+  EXPECT_EQ(recorded(", causal, window_left = 20 : i64, sinks = 3 : i64"), "50 3");
+  EXPECT_EQ(recorded(", causal, window_left = 2 : i64"), "39 0");
+  EXPECT_EQ(recorded(", window_left = 20 : i64, window_right = 7 : i64"), "50 0");
+  EXPECT_EQ(recorded(", causal, window_left = 20 : i64, causal_offset = -5 : i64"), "55 0");
+  EXPECT_EQ(recorded(", causal"), "0 0");
+  EXPECT_EQ(recorded(", causal, window_left = 20 : i64, masked_rows = #attn<masked_rows mean>"), "0 0");
+  EXPECT_EQ(recorded(", causal, window_left = 20 : i64, causal_offset = -9223372036854775808 : i64"), "0 0");
+  EXPECT_EQ(recorded(", causal, window_left = 20 : i64", "kv_len %n", ", tensor<?xi64>"), "0 0");
+  parse("func.func @f(%q: tensor<?x9x4xf32> {attn.dims = [\"b\"]}, %c: !attn.cache<1x1x4x4xf32>) {"
+        "  %l = arith.constant 0 : index"
+        "  %0 = attn.cache_read %c[%l] keys %l : (!attn.cache<1x1x4x4xf32>, index, index) -> tensor<?x1x?x4xf32> return }");
+  EXPECT_TRUE(succeeded(recordInterface(*module)));
+  EXPECT_EQ(readInterface(*module)->ringTokens(), 0);
 }
 
 TEST_F(Interface, Recording) {

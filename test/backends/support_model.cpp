@@ -52,14 +52,21 @@ void runPrefill(const void *const *args) {
   observed.page = (int64_t)args[7];
   observe(args + 8);
   // Each token's id goes to its place in the pages: kTokenBytes = 2 floats per token.
+  // Then all that the slot holds is read.
   char *pages = memref(args[4])->aligned;
+  observed.elements = memref(args[4])->sizes[0];
+  observed.tokens.assign(batch, {});
   for (int64_t b = 0; b < batch; ++b) {
     reinterpret_cast<int64_t *>(next->aligned)[b] = lengths[b];
-    for (int64_t s = 0; s < ids->sizes[1]; ++s) {
-      int64_t at = lengths[b] + s, page = rows[b * table->sizes[1] + at / observed.page];
-      std::memcpy(pages + (page * observed.page + at % observed.page) * kTokenBytes,
-                  ids->aligned + (b * ids->sizes[1] + s) * 8, 8);
-    }
+    auto place = [&](int64_t at) {
+      int64_t page = rows[b * table->sizes[1] + at / observed.page];
+      return pages + (page * observed.page + at % observed.page) * kTokenBytes;
+    };
+    for (int64_t s = 0; s < ids->sizes[1]; ++s)
+      std::memcpy(place(lengths[b] + s), ids->aligned + (b * ids->sizes[1] + s) * 8, 8);
+    observed.tokens[b].resize(lengths[b] + ids->sizes[1]);
+    for (size_t at = 0; at < observed.tokens[b].size(); ++at)
+      std::memcpy(&observed.tokens[b][at], place(at), 8);
   }
   attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "append");
 }
@@ -74,6 +81,13 @@ void runFail(const void *const *args) {
   attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "never");
 }
 void runNothing(const void *const *) {}
+void runStrided(const void *const *args) { // y[i] = x[i, 0] where there is one
+  const Memref *in = memref(args[1]), *mask = memref(args[2]), *out = memref(args[3]);
+  observed.strides.assign(in->sizes + 2, in->sizes + 4);
+  observed.maskSize = mask->sizes[0];
+  for (int64_t i = 0; i < in->sizes[0] && in->sizes[1]; ++i)
+    reinterpret_cast<float *>(out->aligned)[i] = reinterpret_cast<float *>(in->aligned)[i * in->sizes[2]];
+}
 
 int64_t someBytes(const int64_t *args) { return 100 * args[0]; }
 int64_t noBytes(const int64_t *) { return 0; }
@@ -83,24 +97,30 @@ constexpr int64_t dim(int n) { return -1 - n; }
 const attn_dim copyDims[] = {{"n", 3, 8}, {"m", 1, ATTN_NO_BOUND}};
 const attn_dim prefillDims[] = {{"batch", 1, ATTN_NO_BOUND}, {"seq", 1, 512}, {"keys", 1, 512}};
 const attn_tensor_info copyIn[] = {{"x", kF32, 0, 2, {dim(0), dim(0)}}, {"mask", kF32, ATTN_TENSOR_OPTIONAL, 1, {dim(1)}}};
+const attn_tensor_info stridedIn[] = {{"x", kF32, ATTN_TENSOR_STRIDED, 2, {dim(0), dim(1)}},
+                                      {"mask", kF32, ATTN_TENSOR_OPTIONAL | ATTN_TENSOR_STRIDED, 1, {dim(1)}}};
 const attn_tensor_info copyOut[] = {{"y", kF32, 0, 2, {dim(0), dim(0)}}};
 const attn_tensor_info wideOut[] = {{"y", kF32, 0, 1, {dim(1)}}};
 const attn_tensor_info prefillIn[] = {{"input_ids", kI64, 0, 2, {dim(0), dim(1)}},
                                       {"attention_mask", kI64, ATTN_TENSOR_OPTIONAL, 2, {dim(0), dim(2)}}};
 const attn_tensor_info prefillOut[] = {{"next", kI64, 0, 1, {dim(0)}}};
 const attn_tensor_info failIn[] = {{"code", kI64, 0, 0, {}}};
+const attn_dim stridedDims[] = {{"n", 0, ATTN_NO_BOUND}, {"m", 0, ATTN_NO_BOUND}};
+const attn_tensor_info stridedOut[] = {{"y", kF32, 0, 1, {dim(0)}}};
 const attn_entry entries[] = {
     {sizeof(attn_entry), "copy", 2, 2, 1, copyDims, copyIn, copyOut, 0},
     {sizeof(attn_entry), "prefill", 3, 2, 1, prefillDims, prefillIn, prefillOut, 1},
     {sizeof(attn_entry), "fail", 0, 1, 0, nullptr, failIn, nullptr, 0},
     {sizeof(attn_entry), "wide", 2, 2, 1, copyDims, copyIn, wideOut, 0},
     {sizeof(attn_entry), "huge", 2, 2, 1, copyDims, copyIn, copyOut, 0},
+    {sizeof(attn_entry), "strided", 2, 2, 1, stridedDims, stridedIn, stridedOut, 0},
 };
 const attn_code codes[] = {{runCopy, someBytes, 1},
                            {runPrefill, someBytes, 0},
                            {runFail, noBytes, 2},
                            {runNothing, noBytes, 0},
-                           {runNothing, overflow, 0}};
+                           {runNothing, overflow, 0},
+                           {runStrided, noBytes, 0}};
 const attn_variant variants[] = {{"impossible"}, {"plain"}, {"slow"}};
 const attn_variant_code variantCodes[] = {{1u << 31, 0, codes}, {0, 0, codes}, {0, 0, codes}};
 } // namespace
@@ -118,14 +138,19 @@ int32_t attn_library_state_attach(const attn_model *, void *, uint64_t, attn_sta
 int32_t attn_library_state_op(const attn_model *, attn_state *, attn_state_verb, uint32_t, int64_t, int64_t *,
                               attn_error *);
 int32_t attn_library_run(const attn_model *, uint32_t, const attn_call *, attn_error *);
+uint64_t attn_library_pool_bytes(const attn_model *, uint32_t, uint64_t, uint32_t, uint32_t, attn_error *);
+int32_t attn_library_pool_init(const attn_model *, void *, uint64_t, uint32_t, uint64_t, uint32_t, uint32_t,
+                               attn_state **, attn_error *);
+int32_t attn_library_pool_map(const attn_model *, attn_state *, uint32_t, const int32_t *, uint32_t, int64_t,
+                              attn_error *);
 
-static const attn_library table = {sizeof(attn_library), ATTN_ABI_VERSION, "test", kBuildId, "{}", 3, 5, variants,
+static const attn_library table = {sizeof(attn_library), ATTN_ABI_VERSION, "test", kBuildId, "{}", 3, 6, variants,
                                    entries, kWeightsBytes, nullptr, "test.weights", attn_library_open,
                                    attn_library_close, attn_library_variant, attn_library_infer_dims,
                                    attn_library_workspace_bytes, attn_library_state_bytes, attn_library_state_init,
-                                   attn_library_state_attach, attn_library_state_op, attn_library_run};
-extern const attn_model_descriptor attn_descriptor;
-const attn_model_descriptor attn_descriptor = {&table, variantCodes, kTokenBytes};
+                                   attn_library_state_attach, attn_library_state_op, attn_library_run,
+                                   attn_library_pool_bytes, attn_library_pool_init, attn_library_pool_map};
+attn_model_descriptor attn_descriptor = {&table, variantCodes, kTokenBytes, 0, 0, 0, sizeof(float)};
 }
 
 const void *goodWeights() {

@@ -1,49 +1,16 @@
 // The support code's states, with every message.
-#include "support_test.h"
-
-#include <gtest/gtest.h>
-
-#include <cstring>
-#include <memory>
+#include "support_states.h"
 
 namespace {
-struct States : testing::Test {
-  TestModel m;
-  attn_state *state = nullptr;
-  char *memory = nullptr;
-  uint64_t bytes = 0;
-
+struct States : StateTest {
   /// Three slots of 100 tokens in pages of 64.
-  void SetUp() override {
-    bytes = m.library->state_bytes(m.model, 3, 100, 0, &m.error);
-    ASSERT_GT(bytes, 6 * 64 * kTokenBytes);
-    memory = static_cast<char *>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
-    std::memset(memory, 0xff, bytes);
-    ASSERT_EQ(m.library->state_init(m.model, memory, bytes, 3, 100, 0, &state, &m.error), ATTN_OK) << m.text();
-  }
-  void TearDown() override { std::free(memory); }
-
-  int64_t length(uint32_t slot) {
-    int64_t result = -1;
-    EXPECT_EQ(m.library->state_op(m.model, state, ATTN_STATE_LENGTH, slot, 0, &result, &m.error), ATTN_OK);
-    return result;
-  }
-  int32_t prefill(int64_t batch, int64_t seq, const int32_t *slots = nullptr, int64_t value = 1) {
-    TestTensor ids(kI64, {batch, seq}), next(kI64, {batch});
-    for (int64_t i = 0; i < batch * seq; ++i)
-      ids.ints()[i] = value + i;
-    return m.run(PREFILL, {&ids, nullptr}, {&next}, state, slots);
-  }
-  void expectOp(attn_state_verb verb, uint32_t slot, int64_t value, int32_t status, const char *text) {
-    int64_t result;
-    EXPECT_EQ(m.library->state_op(m.model, state, verb, slot, value, &result, &m.error), status);
-    EXPECT_EQ(m.text(), text);
-  }
+  void SetUp() override { make(3, 100, 0); }
   /// The 8 bytes that prefill stored for a token.
   int64_t token(uint32_t slot, int64_t at) {
+    int32_t page;
+    std::memcpy(&page, memory + kStateHeader + (2 * 3 + slot * 2 + at / 64) * 4, 4);
     int64_t value;
-    uint64_t pages = bytes - 6 * 64 * kTokenBytes;
-    std::memcpy(&value, memory + pages + (slot * 2 * 64 + at) * kTokenBytes, 8);
+    std::memcpy(&value, memory + ask(ATTN_STATE_PAGE_OFFSET, 0, page) + at % 64 * kTokenBytes, 8);
     return value;
   }
 };
@@ -85,7 +52,7 @@ TEST_F(States, AppendAndSlots) {
   EXPECT_EQ(length(2), 70);
   EXPECT_EQ(observed.page, 64);
   EXPECT_EQ(observed.past, (std::vector<int32_t>{0, 0}));
-  EXPECT_EQ(observed.table, (std::vector<int32_t>{4, 5, 0, 1}));
+  EXPECT_EQ(observed.table, (std::vector<int32_t>{0, 1, 2, 3}));
   EXPECT_EQ(token(2, 0), 1);
   EXPECT_EQ(token(0, 69), 140);
   ASSERT_EQ(prefill(1, 30), ATTN_OK) << m.text();
@@ -156,8 +123,13 @@ TEST_F(States, Operations) {
   expectOp(ATTN_STATE_TRUNCATE, 0, -1, ATTN_RANGE, "state: expected to keep 0 to 10 tokens, got -1");
   expectOp(ATTN_STATE_LENGTH, 3, 0, ATTN_RANGE, "state: expected a slot below 3, got 3");
   expectOp(ATTN_STATE_COPY, 0, -1, ATTN_RANGE, "state: expected a slot below 3, got -1");
-  expectOp(ATTN_STATE_FORK, 0, 1, ATTN_UNSUPPORTED, "state: sharing pages between slots is not implemented; copy the slot");
-  expectOp(static_cast<attn_state_verb>(7), 0, 1, ATTN_INVALID_ARGUMENT, "state: expected a known verb, got 7");
+  expectOp(ATTN_STATE_FORK, 0, 3, ATTN_RANGE, "state: expected a slot below 3, got 3");
+  expectOp(ATTN_STATE_PAGE_OFFSET, 0, 7, ATTN_RANGE, "state: expected a page from 0 to 6, got 7");
+  expectOp(ATTN_STATE_PAGE_USES, 0, 6, ATTN_RANGE, "state: expected a page from 0 to 5, got 6");
+  expectOp(ATTN_STATE_PAGE_USES, 0, -1, ATTN_RANGE, "state: expected a page from 0 to 5, got -1");
+  EXPECT_EQ(ask(ATTN_STATE_PAGE_OFFSET, 0, 6), (int64_t)bytes);
+  expectOp(static_cast<attn_state_verb>(8), 0, 1, ATTN_INVALID_ARGUMENT, "state: expected a known verb, got 8");
+  EXPECT_EQ(op(ATTN_STATE_PAGES, 0, 0), ATTN_INVALID_ARGUMENT);
   EXPECT_EQ(m.library->state_op(m.model, state, ATTN_STATE_LENGTH, 0, 0, nullptr, &m.error), ATTN_INVALID_ARGUMENT);
   EXPECT_EQ(m.text(), "state: expected a place for the result, got null");
 }
@@ -175,20 +147,43 @@ TEST_F(States, Attach) {
     EXPECT_EQ(m.text(), text);
     std::memcpy(copy.get(), memory, bytes);
   };
-  // Header: magic, build id, bytes, capacity, slots, page, pages per slot; then lengths and the table.
+  // Header: magic, build id, bytes, capacity, slots, page, pages per slot, places, pages, pooled; then lengths, reach, table
+  // and counts.
   auto *words = reinterpret_cast<uint64_t *>(copy.get());
-  auto *ints = reinterpret_cast<int32_t *>(copy.get() + 72);
-  std::string total = std::to_string(bytes);
+  auto *sizes = reinterpret_cast<uint32_t *>(copy.get() + 56);
+  auto *lengths = reinterpret_cast<int32_t *>(copy.get() + kStateHeader), *reach = lengths + 3, *table = reach + 3, *counts = table + 6;
+  std::string total = std::to_string(bytes), sizesDiffer = "state: expected sizes that agree with each other, got others";
   expect(ATTN_CORRUPT_FILE, "state: expected " + total + " bytes, got " + std::to_string(bytes - 1), bytes - 1);
-  expect(ATTN_WORKSPACE, "state: expected 72 bytes of memory aligned to 64, got 71", 71);
+  expect(ATTN_WORKSPACE, "state: expected 88 bytes of memory aligned to 64, got 87", 87);
   words[5] -= 64;
-  expect(ATTN_CORRUPT_FILE, "state: expected sizes that agree with each other, got others", bytes);
+  expect(ATTN_CORRUPT_FILE, sizesDiffer, bytes);
   words[6] = 1000;
-  expect(ATTN_CORRUPT_FILE, "state: expected sizes that agree with each other, got others", bytes);
-  ints[0] = 101;
+  expect(ATTN_CORRUPT_FILE, sizesDiffer, bytes);
+  for (int field = 0; field < 6; ++field)
+    for (uint32_t value : {0u, 5u, ~0u}) {
+      sizes[field] = value;
+      if (field != 5 || value) // not a pool
+        expect(ATTN_CORRUPT_FILE, sizesDiffer, bytes);
+    }
+  lengths[0] = 101;
   expect(ATTN_CORRUPT_FILE, "state: expected lengths from 0 to 100, got 101", bytes);
-  ints[2] = -1;
+  lengths[2] = -1;
   expect(ATTN_CORRUPT_FILE, "state: expected lengths from 0 to 100, got -1", bytes);
-  ints[3] = 6;
+  reach[0] = 89;
+  expect(ATTN_CORRUPT_FILE, "state: expected 90 to 100 positions written, got 89", bytes);
+  reach[0] = 101;
+  expect(ATTN_CORRUPT_FILE, "state: expected 90 to 100 positions written, got 101", bytes);
+  table[0] = 6;
   expect(ATTN_CORRUPT_FILE, "state: expected page numbers below 6, got 6", bytes);
+  table[0] = -2;
+  expect(ATTN_CORRUPT_FILE, "state: expected page numbers below 6, got -2", bytes);
+  table[1] = -1;
+  expect(ATTN_CORRUPT_FILE, "state: expected 2 pages for 90 tokens, got 1", bytes);
+  table[3] = 2;
+  expect(ATTN_CORRUPT_FILE, "state: expected the pages of a slot in front, got a gap", bytes);
+  table[1] = 0;
+  expect(ATTN_CORRUPT_FILE, "state: expected page counts that agree with the table, got others", bytes);
+  counts[5] = INT32_MIN;
+  expect(ATTN_CORRUPT_FILE, "state: expected page counts that agree with the table, got others", bytes);
+  ASSERT_EQ(m.library->state_attach(m.model, copy.get(), bytes, &other, &m.error), ATTN_OK) << m.text();
 }

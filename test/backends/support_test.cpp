@@ -178,7 +178,7 @@ TEST_F(Tensors, Counts) {
   expect(ATTN_INVALID_ARGUMENT, "x: expected a tensor, got none", {nullptr, nullptr}, {&y});
   expect(ATTN_UNSUPPORTED, "y: expected a tensor, got none: leaving an output out is not implemented", {&x, nullptr},
          {nullptr});
-  expect(ATTN_INVALID_ARGUMENT, "entry: expected an index below 5, got 9", {&x, nullptr}, {&y}, 9);
+  expect(ATTN_INVALID_ARGUMENT, "entry: expected an index below 6, got 9", {&x, nullptr}, {&y}, 9);
 }
 
 TEST_F(Tensors, TypesAndShapes) {
@@ -229,6 +229,59 @@ TEST_F(Tensors, Memory) {
   expect(ATTN_SHAPE, "x: expected contiguous rows, got other strides", {&bad, nullptr}, {&y});
   bad.strides = compact;
   EXPECT_EQ(m.run(COPY, {&bad, nullptr}, {&y}), ATTN_OK) << m.text();
+}
+
+TEST_F(Tensors, Strided) {
+  TestTensor big(kF32, {6, 8}), out(kF32, {3});
+  for (int i = 0; i < 48; ++i)
+    big.floats()[i] = i;
+  DLTensor view = big;
+  int64_t shape[] = {3, 4}, strides[] = {16, 1};
+  view.shape = shape;
+  view.strides = strides;
+  auto run = [&] { return m.run(STRIDED, {&view, nullptr}, {&out}); };
+  ASSERT_EQ(run(), ATTN_OK) << m.text();
+  EXPECT_EQ(observed.strides, (std::vector<int64_t>{16, 1}));
+  EXPECT_EQ(std::vector<float>(out.floats(), out.floats() + 3), (std::vector<float>{0, 16, 32}));
+  view.strides = nullptr;
+  ASSERT_EQ(run(), ATTN_OK) << m.text();
+  EXPECT_EQ(observed.strides, (std::vector<int64_t>{4, 1}));
+  view.strides = strides;
+  strides[0] = 0; // the same row three times
+  ASSERT_EQ(run(), ATTN_OK) << m.text();
+  EXPECT_EQ(out.floats()[2], 0);
+  auto refuse = [&](int64_t outer, int64_t inner) {
+    strides[0] = outer;
+    strides[1] = inner;
+    expect(ATTN_SHAPE, "x: expected strides that are not negative and fit into memory, the last one 1, got others",
+           {&view, nullptr}, {&out}, STRIDED);
+  };
+  refuse(-16, 1);
+  refuse(16, 2);
+  refuse(16, 0);
+  refuse(16, -1);
+  refuse(INT64_MAX / 2 + 1, 1);
+  refuse(INT64_MAX / 4, 1); // elements fit, bytes do not
+  // Strides of dimensions of size 1 say nothing; an empty tensor has no element to be found.
+  shape[1] = 1;
+  strides[0] = 8;
+  strides[1] = -7;
+  ASSERT_EQ(run(), ATTN_OK) << m.text();
+  EXPECT_EQ(observed.strides, (std::vector<int64_t>{8, 1}));
+  EXPECT_EQ(out.floats()[2], 16);
+  shape[1] = 0;
+  strides[0] = INT64_MIN;
+  EXPECT_EQ(run(), ATTN_OK) << m.text();
+  DLTensor mask = big;
+  int64_t count = 3, two = 2;
+  mask.ndim = 1;
+  mask.shape = &count;
+  mask.strides = &two;
+  shape[1] = 3;
+  strides[0] = 8;
+  strides[1] = 1;
+  expect(ATTN_SHAPE, "mask: expected strides that are not negative and fit into memory, the last one 1, got others",
+         {&view, &mask}, {&out}, STRIDED);
 }
 
 TEST_F(Tensors, Call) {

@@ -14,8 +14,9 @@ extern "C" void attn_dispatch(void *context, void (*kernel)(void *, int64_t, int
 
 /// Entries of the model. copy: y = x; `x` float32 [n, 3 ≤ n ≤ 8], twice named, and an optional float32 [m].
 /// prefill: input_ids int64 [batch, seq ≤ 512], attention_mask optional [batch, keys]; next int64 [batch] = tokens held
-/// before. fail: code int64 []: attn_fail with it. wide: output [m] of an optional input's dimension.
-enum { COPY, PREFILL, FAIL, WIDE, HUGE_WORKSPACE };
+/// before. fail: code int64 []: attn_fail with it. wide: output [m] of an optional input's dimension. strided: y float32
+/// [n] = first column of x float32 [n, m], any strides; mask float32 [m] as well, optional.
+enum { COPY, PREFILL, FAIL, WIDE, HUGE_WORKSPACE, STRIDED };
 constexpr uint64_t kWeightsBytes = 128, kTokenBytes = 8;
 inline const char kBuildId[] = "0123456789abcdef0123456789abcdef";
 
@@ -24,10 +25,16 @@ struct Observed {
   int64_t page = 0, workers = 0, weightsSize = 0, workspaceSize = 0, maskSize = -1;
   const void *mask = nullptr;
   std::vector<int32_t> past, table;
+  std::vector<std::vector<int64_t>> tokens; ///< per row: what its table leads to, for every position
+  std::vector<int64_t> strides;
+  int64_t elements = 0; ///< of all pages
   int dispatches = 1;
   std::string spans;
 };
 extern Observed observed;
+
+/// Tests change how the cache is read.
+extern "C" attn_model_descriptor attn_descriptor;
 
 /// Weights of the model, 64-byte aligned, as compiled.
 const void *goodWeights();

@@ -153,10 +153,8 @@ static int32_t about(const attn_tensor_info *info, int32_t code, const char *mes
   return end(&t);
 }
 
-/* Whether strides are those of a compact row-major tensor. Dimensions of size 1 may have any. */
+/* Whether strides, which are given, are those of a compact row-major tensor. Dimensions of size 1 may have any. */
 static int is_contiguous(const DLTensor *tensor) {
-  if (!tensor->strides)
-    return 1;
   int64_t stride = 1;
   for (int32_t i = tensor->ndim - 1; i >= 0; --i) {
     if (tensor->shape[i] != 1 && tensor->strides[i] != stride)
@@ -164,6 +162,20 @@ static int is_contiguous(const DLTensor *tensor) {
     stride *= tensor->shape[i]; /* the product was checked for overflow */
   }
   return 1;
+}
+
+/* Bytes from the first to the last element of a tensor that is not empty; 0 for strides that are not supported. */
+static int strided_bytes(const DLTensor *tensor, int64_t element, int64_t *bytes) {
+  int64_t last = 0, step;
+  for (int32_t i = 0; i < tensor->ndim; ++i) {
+    int64_t size = tensor->shape[i], stride = tensor->strides[i];
+    if (size == 1)
+      continue;
+    if (stride < 0 || (i == tensor->ndim - 1 && stride != 1) || __builtin_mul_overflow(size - 1, stride, &step) ||
+        __builtin_add_overflow(last, step, &last))
+      return 0;
+  }
+  return !__builtin_add_overflow(last, 1, &last) && !__builtin_mul_overflow(last, element, bytes);
 }
 
 int32_t check_tensor(const attn_entry *entry, const attn_tensor_info *info, const DLTensor *tensor, int64_t *dims,
@@ -209,8 +221,13 @@ int32_t check_tensor(const attn_entry *entry, const attn_tensor_info *info, cons
   if (empty)
     return ATTN_OK;
 
-  if (!is_contiguous(tensor))
+  if (tensor->strides && info->flags & ATTN_TENSOR_STRIDED) {
+    if (!strided_bytes(tensor, element, &bytes))
+      return about(info, ATTN_SHAPE,
+                   ": expected strides that are not negative and fit into memory, the last one 1, got others", error);
+  } else if (tensor->strides && !is_contiguous(tensor)) {
     return about(info, ATTN_SHAPE, ": expected contiguous rows, got other strides", error);
+  }
   uintptr_t address = (uintptr_t)tensor->data, last;
   if (!tensor->data)
     return about(info, ATTN_INVALID_ARGUMENT, ": expected data, got a null pointer", error);

@@ -39,6 +39,10 @@ typedef struct attn_model_descriptor {
   const attn_library *library;
   const attn_variant_code *variants; /* [n_variants], as library->variants */
   uint64_t token_bytes;              /* of the key/value pages, per token; 0: the model has no state */
+  /* A run reads, besides what it appends, only the last `window` tokens of its slot and the first `sinks`, and it
+   * appends at most ring - window: other pages may be used again. ring 0: it reads everything. */
+  uint32_t ring, window, sinks;
+  uint32_t element_bytes; /* of a number in the pages */
 } attn_model_descriptor;
 
 #endif

@@ -101,23 +101,28 @@ typedef struct memref {
   int64_t offset, sizes_and_strides[2 * ATTN_MAX_RANK];
 } memref;
 
-static void describe(memref *m, void *data, int32_t rank, const int64_t *sizes) {
+/* strides NULL: compact. The stride of a dimension of size 1 is never the caller's. */
+static void describe(memref *m, void *data, int32_t rank, const int64_t *sizes, const int64_t *strides) {
   m->allocated = m->aligned = data;
   m->offset = 0;
   int64_t stride = 1;
   for (int32_t i = rank - 1; i >= 0; --i) {
-    m->sizes_and_strides[i] = sizes ? sizes[i] : 0;
+    int64_t size = sizes ? sizes[i] : 0;
+    if (strides && size > 1)
+      stride = strides[i];
+    m->sizes_and_strides[i] = size;
     m->sizes_and_strides[rank + i] = stride;
-    if (__builtin_mul_overflow(stride, m->sizes_and_strides[i], &stride))
-      stride = 0; /* only in an empty tensor, which has no elements to address */
+    if (__builtin_mul_overflow(stride, size, &stride))
+      stride = 0; /* only in an empty tensor, which has no elements to address, or of a dimension of size 1 */
   }
 }
 
 static void describe_tensor(memref *m, const attn_tensor_info *info, const DLTensor *tensor) {
-  if (tensor)
-    describe(m, (char *)tensor->data + tensor->byte_offset, info->rank, tensor->shape);
+  if (tensor) /* where strides may not be the caller's they were checked to be compact */
+    describe(m, (char *)tensor->data + tensor->byte_offset, info->rank, tensor->shape,
+             info->flags & ATTN_TENSOR_STRIDED ? tensor->strides : NULL);
   else
-    describe(m, NULL, info->rank, NULL);
+    describe(m, NULL, info->rank, NULL, NULL);
 }
 
 /* ---- Dimensions and workspace ----------------------------------------------------------------------- */
@@ -194,7 +199,7 @@ uint64_t attn_library_workspace_bytes(const attn_model *model, uint32_t index, c
 
 static int32_t slot_of(const attn_call *call, int64_t row) { return call->slots ? call->slots[row] : (int32_t)row; }
 
-/* Slots in range and different, and room for `seq` more tokens in each. */
+/* Slots in range and different, and room and pages for `seq` more tokens in each. */
 static int32_t check_slots(const attn_entry *entry, const attn_call *call, int64_t batch, int64_t seq,
                            attn_error *error) {
   int32_t status = check_state(call->state, error);
@@ -245,20 +250,10 @@ static int32_t check_slots(const attn_entry *entry, const attn_call *call, int64
       put(&t, " more");
       return end(&t);
     }
+    if ((status = check_pages(entry, s, (uint32_t)slot, seq, error)) != ATTN_OK)
+      return status;
   }
   return ATTN_OK;
-}
-
-/* Lengths and table rows of the batch, in its order, into the state's own scratch: a state belongs to one run. */
-static void gather_slots(const attn_call *call, int64_t batch) {
-  attn_state *s = call->state;
-  int32_t *past = state_past(s), *rows = state_rows(s);
-  for (int64_t r = 0; r < batch; ++r) {
-    uint64_t slot = (uint64_t)slot_of(call, r);
-    past[r] = state_lengths(s)[slot];
-    memcpy(rows + (uint64_t)r * s->pages_per_slot, state_table(s) + slot * s->pages_per_slot,
-           s->pages_per_slot * sizeof *rows);
-  }
 }
 
 /* ---- run -------------------------------------------------------------------------------------------- */
@@ -359,26 +354,28 @@ int32_t attn_library_run(const attn_model *model, uint32_t index, const attn_cal
   }
   attn_state *s = call->state;
   if (entry->uses_state) {
-    gather_slots(call, batch);
-    int64_t floats = (int64_t)(state_pages_bytes(s) / sizeof(float)), table_shape[] = {batch, s->pages_per_slot};
-    describe(&pages, state_pages(s), 1, &floats);
-    describe(&table, state_rows(s), 2, table_shape);
-    describe(&past, state_past(s), 1, &batch);
+    for (int64_t r = 0; r < batch; ++r)
+      begin_append(s, (uint32_t)slot_of(call, r), seq, r);
+    int64_t table_shape[] = {batch, s->pages_per_slot};
+    int64_t elements = (int64_t)(s->pages * state_page_bytes(s) / attn_descriptor.element_bytes);
+    describe(&pages, state_pages(s), 1, &elements, NULL);
+    describe(&table, state_rows(s), 2, table_shape, NULL);
+    describe(&past, state_past(s), 1, &batch, NULL);
     args[n++] = &pages;
     args[n++] = &table;
     args[n++] = &past;
     args[n++] = (const void *)(uintptr_t)s->page;
   }
   int64_t weights_bytes = (int64_t)attn_descriptor.library->weights_bytes, workspace_bytes = (int64_t)needed;
-  describe(&weights, (void *)model->weights, 1, &weights_bytes);
-  describe(&workspace, call->workspace, 1, &workspace_bytes);
+  describe(&weights, (void *)model->weights, 1, &weights_bytes, NULL);
+  describe(&workspace, call->workspace, 1, &workspace_bytes, NULL);
   args[n++] = &weights;
   args[n++] = &workspace;
   args[n++] = (const void *)(uintptr_t)model->host.workers;
   model->code[index].run(args);
 
   status = status_of(&ctx);
-  for (int64_t r = 0; r < batch && status == ATTN_OK; ++r)
-    state_lengths(s)[slot_of(call, r)] += (int32_t)seq;
+  for (int64_t r = 0; r < batch; ++r)
+    end_append(s, (uint32_t)slot_of(call, r), seq, status == ATTN_OK);
   return status;
 }

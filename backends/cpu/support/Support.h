@@ -19,15 +19,28 @@ struct attn_model {
   const void *weights; /* attn_weights_header and what follows; NULL: none */
 };
 
-/* Header of a state, followed by int32 lengths[slots], table[slots][pages_per_slot] (the pages of each slot),
- * past[slots] and rows[slots][pages_per_slot] (lengths and table rows of the batch that runs, gathered), then, aligned
- * to 64, the pages. Position-independent: it may be copied or saved as bytes. */
+/* Header of a state, followed by int32
+ *   lengths[slots]        tokens
+ *   reach[slots]          positions that were written since the slot was last empty, from 0; >= length
+ *   table[slots][places]  physical pages, -1: none. First those that hold something
+ *   counts[pages]         of each physical page in the table; 0: free
+ *   past[slots], rows[slots][pages_per_slot]: lengths and pages by position of the batch that runs; scratch
+ * then, aligned to 64, the pages. Position-independent: it may be copied or saved as bytes.
+ *
+ * A slot's i-th page, the positions i*page and up, has its own place in the table (place_of) or, in a ring, takes turns
+ * with others. Without a pool there is a physical page for every place of every slot: none is ever lacking. */
 struct attn_state {
   uint64_t magic;
   char build_id[32];
   uint64_t bytes;    /* of the whole state */
   uint64_t capacity; /* tokens per slot */
-  uint32_t slots, page, pages_per_slot, reserved;
+  uint32_t slots, page;    /* tokens of a page */
+  uint32_t pages_per_slot; /* ⌈capacity/page⌉ */
+  uint32_t places;         /* <= pages_per_slot; less: a ring behind the pages of the sinks */
+  uint32_t pages;          /* physical */
+  uint32_t pooled;         /* 1: the host hands the pages out (pool_map) */
+  uint32_t first_free;     /* no page before it is free */
+  uint32_t reserved;
 };
 
 /* Errors: `begin` clears the message and sets the code, `put…` append to it, `end` terminates it and returns the code. */
@@ -57,13 +70,25 @@ const attn_entry *find_entry(const attn_model *model, uint32_t index, attn_error
 
 /* Arrays behind a state's header. */
 int32_t *state_lengths(const attn_state *s);
+int32_t *state_reach(const attn_state *s);
 int32_t *state_table(const attn_state *s);
+int32_t *state_counts(const attn_state *s);
 int32_t *state_past(const attn_state *s);
 int32_t *state_rows(const attn_state *s);
 char *state_pages(const attn_state *s);
-uint64_t state_pages_bytes(const attn_state *s);
+uint64_t state_page_bytes(const attn_state *s);
+/* Pages that hold the attention sinks. */
+uint64_t sink_pages(const attn_state *s);
+/* Places of a slot that hold something. */
+uint64_t held_places(const attn_state *s, uint32_t slot);
 /* Magic and build. */
 int32_t check_state(const attn_state *s, attn_error *error);
+
+/* Around a run that appends `seq` > 0 tokens to `slot`. check: whether the host mapped the pages it needs (pools).
+ * begin: makes the pages that it writes the slot's own, and gathers row `row`; cannot fail. end: commits or takes back. */
+int32_t check_pages(const attn_entry *entry, const attn_state *s, uint32_t slot, int64_t seq, attn_error *error);
+void begin_append(attn_state *s, uint32_t slot, int64_t seq, int64_t row);
+void end_append(attn_state *s, uint32_t slot, int64_t seq, int succeeded);
 
 /* Entries of attn_library. */
 int32_t attn_library_open(const attn_host *, const attn_open_options *, attn_model **, attn_error *);
@@ -78,6 +103,11 @@ int32_t attn_library_state_attach(const attn_model *, void *, uint64_t, attn_sta
 int32_t attn_library_state_op(const attn_model *, attn_state *, attn_state_verb, uint32_t, int64_t, int64_t *,
                               attn_error *);
 int32_t attn_library_run(const attn_model *, uint32_t, const attn_call *, attn_error *);
+uint64_t attn_library_pool_bytes(const attn_model *, uint32_t, uint64_t, uint32_t, uint32_t, attn_error *);
+int32_t attn_library_pool_init(const attn_model *, void *, uint64_t, uint32_t, uint64_t, uint32_t, uint32_t,
+                               attn_state **, attn_error *);
+int32_t attn_library_pool_map(const attn_model *, attn_state *, uint32_t, const int32_t *, uint32_t, int64_t,
+                              attn_error *);
 
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 void *memmove(void *to, const void *from, size_t bytes);
