@@ -26,6 +26,7 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
     populateEmitLinearAttention(patterns, target);
     populateEmitRows(patterns, target);
     populateEmitRelativeBias(patterns);
+    populateEmitRanges(patterns);
     walkAndApplyPatterns(getOperation(), std::move(patterns));
     // Copies of strided views would become calls of a run-time library; linalg.copy becomes loops.
     getOperation().walk([](memref::CopyOp copy) {

@@ -137,6 +137,33 @@ def ExpandScores : Pass<"attn-expand-scores", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def PrintTileMap : Pass<"attn-print-tile-map", "::mlir::ModuleOp"> {
+  let summary = "print which tiles of masked attention are skipped, full or partial";
+  let description = [{
+    For every `attn.attention` that hides keys, a line for each row of tiles: `.` where a tile is skipped, `#` where all of it is
+    visible, `+` where the mask is computed. Tensors are unknown at compile time, so what depends on their values is `+`, but
+    at run time a tile is decided by bounds of 64 elements. A map for every batch row or head if the mask region uses it.
+
+    ```mlir
+    %o = attn.attention %q, %k, %v {causal, num_heads = 4 : i64} : (tensor<1x192x32xf32>, ...)
+    // prints
+    @f: batch 0, head any, 192 queries x 192 keys in tiles of 64 x 64
+    +..
+    #+.
+    ##+
+    3 skipped, 3 full, 3 partial
+    ```
+  }];
+  let options = [
+    Option<"queries", "queries", "int64_t", "-1", "Number of queries where it is dynamic">,
+    Option<"keys", "keys", "int64_t", "-1", "Number of keys where it is dynamic">,
+    Option<"tileRows", "tile-rows", "int64_t", "64", "Queries of a tile">,
+    Option<"tileKeys", "tile-keys", "int64_t", "64", "Keys of a tile">,
+    ListOption<"batch", "batch", "int64_t", "Batch rows to print; all if empty">,
+    ListOption<"heads", "heads", "int64_t", "Query heads to print; all if empty">,
+    Option<"remarks", "remarks", "bool", "false", "Only the counts, as remarks, where all sizes are static">];
+}
+
 def ChooseLayouts : Pass<"attn-choose-layouts", "::mlir::func::FuncOp"> {
   let summary = "keys and values in the micro-kernel's layout";
   let description = [{
@@ -172,6 +199,27 @@ def Bufferize : Pass<"attn-bufferize", "::mlir::ModuleOp"> {
     workers. A call passes the workspace that `CALLEE.workspace(dims..., workers)` asks for.
     Own code because results have dynamic sizes, which upstream's buffer-results-to-out-params refuses.
   }];
+}
+
+def RangeCaptures : Pass<"attn-range-captures", "::mlir::func::FuncOp"> {
+  let summary = "bounds of the integer buffers that masks capture";
+  let description = [{
+    A load in a mask region whose last index moves with the query or the key gets the `ranges` of its buffer, computed once
+    per run and buffer, by which attention finds the tiles that it need not compute.
+
+    ```mlir
+    attn.attention %q, %k, %v outs %o {num_heads = 4 : i64} mask(%b, %h, %i, %j) {
+      %id = attn.load %ids[%b, %j] : memref<?x?xi32>
+      ...
+    // becomes
+    %ranges = memref.alloc(%batch, %blocks) : memref<2x?x?xi32>
+    attn.block_range %ids outs %ranges : memref<?x?xi32>, memref<2x?x?xi32>
+    attn.attention %q, %k, %v outs %o {num_heads = 4 : i64} mask(%b, %h, %i, %j) {
+      %id = attn.load %ids[%b, %j] ranges %ranges : memref<2x?x?xi32> : memref<?x?xi32>
+      ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
 }
 
 def TileToTasks : Pass<"attn-tile-to-tasks", "::mlir::ModuleOp"> {

@@ -30,6 +30,11 @@ static void buildFused(OpPassManager &pm) {
   pm.addPass(createFuseProjections());        // linears of one input (q, k, v) → one
   pm.nest<func::FuncOp>().addPass(createFuseNorms());      // norm → the linear that reads it
   pm.nest<func::FuncOp>().addPass(createExpandScores());   // alibi, relative, prefix, documents → regions
+  pm.addPass(createPrintTileMap([] {         // counts of skipped, full and partial tiles, for --remarks
+    PrintTileMapOptions options;
+    options.remarks = true;
+    return options;
+  }()));
   pm.nest<func::FuncOp>().addPass(createChooseLayouts());  // keys and values in panels
   cleanUp(pm);
   pm.addPass(createPackWeights());            // weights in panels, each with its place in the file
@@ -40,6 +45,7 @@ static void buildFused(OpPassManager &pm) {
 static void buildTasks(OpPassManager &pm) {
   pm.addPass(createBufferize());
   cleanUp(pm);
+  pm.nest<func::FuncOp>().addPass(createRangeCaptures()); // bounds of what masks read
   pm.addPass(createTileToTasks());
   cleanUp(pm);
 }
