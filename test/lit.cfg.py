@@ -43,7 +43,7 @@ config.environment["ATTN_BUILD_DIR"] = build
 config.environment["PYTHONPATH"] = os.path.join(source, "test")
 config.environment["PYTHONDONTWRITEBYTECODE"] = "1"
 config.environment["OPENBLAS_NUM_THREADS"] = "1"  # lit already uses every core
-for name in ["ATTN_TEST_SEED", "ATTN_TEST_WORKERS", "CCACHE_DIR", "HOME", "TMPDIR"]:
+for name in ["ATTN_TEST_FULL", "ATTN_TEST_ONLY", "ATTN_TEST_SEED", "ATTN_TEST_WORKERS", "CCACHE_DIR", "HOME", "TMPDIR"]:
     if name in os.environ:
         config.environment[name] = os.environ[name]
 
