@@ -1,7 +1,7 @@
 //===- EmitLinearAttention.cpp - attn.linear_attention to vector loops ----------------------===//
 //
-// One task is one kv head of one batch row. Tokens are taken in chunks of 64, and within a chunk in blocks of R tokens
-// (R = 1 for the last tokens, and for a sequence shorter than R: the recurrent form). With a_i = exp(g_i), products of a
+// One task is one kv head of one batch row. Tokens are taken in chunks of about 64, and within a chunk in blocks of R
+// tokens (R = 1 for the last tokens, and for a sequence shorter than R: the recurrent form). With a_i = exp(g_i), products of a
 // over the tokens of a block, S the state before the block and j ≤ i tokens of it:
 //
 //   for the chunk, by block:                                              lanes are key dimensions
@@ -26,7 +26,6 @@ using namespace attn;
 
 namespace {
 
-constexpr int64_t kChunk = 64;
 constexpr int64_t kWide = 8; // vectors of columns in the recurrent form, so that fused multiply-adds overlap
 constexpr double kLog2e = 1.4426950408889634;
 
@@ -34,21 +33,21 @@ constexpr double kLog2e = 1.4426950408889634;
 struct Sizes {
   int64_t group, headDim, headDimV; // query heads of the kv head
   bool gated, perDim, delta;
+  int64_t chunk;                  // tokens, whole blocks
   int64_t block, vectors;         // tokens and vectors of columns of a register tile
   int64_t keyStride, stateStride; // in f32
 
   Sizes(LinearAttentionOp op, TargetAttr target)
       : group(op.getHeads() / op.getKvHeads()), headDim(op.getHeadDim()), headDimV(op.getHeadDimV()),
-        gated(op.getDecay()), perDim(op.isDecayPerDim()), delta(op.getBeta()), block(target.getQueryRows()),
-        vectors(target.getKeyLanes() / target.getLanes()), keyStride(llvm::alignTo(headDim, 16)),
+        gated(op.getDecay()), perDim(op.isDecayPerDim()), delta(op.getBeta()), chunk(target.getRowBlock()), block(target.getRowTile()),
+        vectors(target.getPanels() * kPanel / target.getLanes()), keyStride(llvm::alignTo(headDim, 16)),
         // One cache line more so that rows of one column do not fall into one set of the cache.
         stateStride(llvm::alignTo(headDimV, 16) + 16) {}
 
   int64_t factors() const { return perDim ? keyStride : 1; }
   int64_t elements() const {
-    int64_t keys = (delta ? 2 : 1) * kChunk * keyStride, queries = group * kChunk * keyStride;
-    int64_t pairs = (group + delta) * kChunk * block;
-    return keys + queries + pairs + (gated ? 2 * kChunk * factors() : 0) + headDim * stateStride;
+    int64_t features = (1 + delta + group) * keyStride, pairs = (delta + group) * block;
+    return chunk * (features + pairs + (gated ? 2 * factors() : 0)) + headDim * stateStride;
   }
 };
 
@@ -56,7 +55,8 @@ struct LinearAttentionEmitter {
   Emit e;
   LinearAttentionOp op;
   Sizes n;
-  // Scratch: [64, factors] twice, [64, key stride] twice, [group·64, key stride], [64, R], [group·64, R], [head_dim, state stride].
+  // Scratch, C tokens of a chunk: [C, factors] twice, [C, key stride] twice, [group·C, key stride], [C, R], [group·C, R],
+  // [head_dim, state stride].
   Value decay, keep, reads, writes, queries, keyPairs, queryPairs, state;
   Value seq;
 
@@ -124,23 +124,23 @@ void LinearAttentionEmitter::run() {
     offset += rows * columns;
     return v;
   };
-  writes = view(kChunk, n.keyStride);
-  queries = view(n.group * kChunk, n.keyStride);
-  queryPairs = view(n.group * kChunk, n.block);
+  writes = view(n.chunk, n.keyStride);
+  queries = view(n.group * n.chunk, n.keyStride);
+  queryPairs = view(n.group * n.chunk, n.block);
   state = view(n.headDim, n.stateStride);
   if (n.delta) {
-    reads = view(kChunk, n.keyStride);
-    keyPairs = view(kChunk, n.block);
+    reads = view(n.chunk, n.keyStride);
+    keyPairs = view(n.chunk, n.block);
   }
   if (n.gated) {
-    decay = view(kChunk, n.factors());
-    keep = view(kChunk, n.factors());
+    decay = view(n.chunk, n.factors());
+    keep = view(n.chunk, n.factors());
   }
 
   seq = e.dim(op.getQuery(), op.getSeqDim());
   // At least one chunk, maybe of no tokens: the state is copied.
-  e.loop(e.idx(0), e.max(seq, e.idx(1)), kChunk, [&](Value first) {
-    Value tokens = e.min(e.idx(kChunk), e.sub(seq, first));
+  e.loop(e.idx(0), e.max(seq, e.idx(1)), n.chunk, [&](Value first) {
+    Value tokens = e.min(e.idx(n.chunk), e.sub(seq, first));
     if (n.gated)
       emitFactors(first, tokens);
     overBlocks(tokens, true, [&](int64_t rows, Value t) {
@@ -181,7 +181,7 @@ void LinearAttentionEmitter::emitFactors(Value first, Value tokens) {
 /// The block of `rows` tokens at t of the chunk: reads, writes, keep and L, or with a head queries and A of that head.
 void LinearAttentionEmitter::prepare(int64_t rows, Value first, Value t, Value head) {
   Value scaled = head ? queries : reads, pairs = head ? queryPairs : keyPairs; // null without the delta rule
-  Value row = head ? e.add(e.mul(head, kChunk), t) : t;
+  Value row = head ? e.add(e.mul(head, n.chunk), t) : t;
   SmallVector<std::pair<int64_t, int64_t>> indices; // (i, j) of pairs
   for (int64_t i = 0; pairs && i < rows; ++i)
     for (int64_t j = 0; j < (head ? i + 1 : i); ++j)
@@ -242,7 +242,7 @@ void LinearAttentionEmitter::emitColumns(int64_t vectors, bool blocks, Value fir
     overBlocks(tokens, blocks, [&](int64_t rows, Value t) { emitBlock(rows, vectors, column, mask, first, t); });
     if (!op.getStateInit())
       return;
-    Value isLast = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, e.add(first, kChunk), seq);
+    Value isLast = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, e.add(first, n.chunk), seq);
     e.ifThen(isLast, [&] { copyState(state, op.getStateInit(), vectors, column, mask); });
   };
   int64_t width = vectors * e.lanes, whole = n.headDimV / width * width, rest = n.headDimV - whole;
@@ -308,7 +308,7 @@ void LinearAttentionEmitter::emitBlock(int64_t rows, int64_t vectors, Value colu
     }
   }
   e.loop(e.idx(0), e.idx(n.group), 1, [&](Value head) {
-    Value row = e.add(e.mul(head, kChunk), t);
+    Value row = e.add(e.mul(head, n.chunk), t);
     SmallVector<Value> out = product(queries, row, rows, vectors, column);
     for (int64_t i = 0; i < rows; ++i) {
       for (int64_t j = 0; j <= i; ++j) {

@@ -21,8 +21,8 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
   // CHECK: scf.if
   // CHECK: iter_args({{.*}}) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>) {
   // CHECK: } else {
-  // Chunks: blocks of 4 tokens on 2 vectors of columns; 8 accumulators.
-  // CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>) {
+  // Chunks: blocks of 6 tokens on 2 vectors of columns; 12 accumulators.
+  // CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>) {
   // CHECK-COUNT-2: vector.load {{.*}} : memref<64x48xf32>, vector<8xf32>
   // CHECK-COUNT-2: vector.fma
   func.func @heads(%q: tensor<?x?x256xf32>, %k: tensor<?x?x128xf32>, %v: tensor<?x?x48xf32>, %g: tensor<?x?x2xf32>, %b: tensor<?x?x1xf32>,
