@@ -73,17 +73,17 @@ func.func @attention(%q: memref<?x?x32xf32>, %k: memref<?x4x?x8x64xf32>, %v: mem
 }
 
 // CHECK-LABEL: func.func @online_attention
-func.func @online_attention(%q: memref<?x8xf32, strided<[32, 1], offset: ?>>, %n: index, %k: memref<?x8x64xf32>,
+func.func @online_attention(%q: memref<?x2x8xf32, strided<[32, 8, 1], offset: ?>>, %n: index, %k: memref<?x8x64xf32>,
     %v: memref<?x16xf32>, %mask: memref<?xi64>, %pages: memref<?xf32>, %table: memref<?xi32>, %scratch: memref<?x?xi8>,
-    %lse: memref<?xf32>) {
-  // CHECK: attn.online_attention %arg0 first %arg1 keys %arg1 packed %arg2, %arg3 key_mask %arg4 outs %arg0 scratch %arg7 {causal} :
-  attn.online_attention %q first %n keys %n packed %k, %v key_mask %mask outs %q scratch %scratch {causal}
-    : memref<?x8xf32, strided<[32, 1], offset: ?>>, index, index, memref<?x8x64xf32>, memref<?x16xf32>, memref<?xi64>,
-      memref<?x8xf32, strided<[32, 1], offset: ?>>, memref<?x?xi8>
-  // CHECK: attn.online_attention %arg0 first %arg1 keys %arg1 pages %arg5[%arg6] of %arg1 stride %arg1 at %arg1, %arg1 past %arg1 outs %arg0 lse %arg8 scratch %arg7 :
-  attn.online_attention %q first %n keys %n pages %pages[%table] of %n stride %n at %n, %n past %n outs %q lse %lse scratch %scratch
-    : memref<?x8xf32, strided<[32, 1], offset: ?>>, index, index, memref<?xf32>, memref<?xi32>, index, index, index, index, index,
-      memref<?x8xf32, strided<[32, 1], offset: ?>>, memref<?xf32>, memref<?x?xi8>
+    %lse: memref<?x2xf32>) {
+  // CHECK: attn.online_attention %arg0 batch %arg1 head %arg1 first %arg1 offset %arg1 keys %arg1 packed %arg2, %arg3 key_mask %arg4 outs %arg0 scratch %arg7 {causal} :
+  attn.online_attention %q batch %n head %n first %n offset %n keys %n packed %k, %v key_mask %mask outs %q scratch %scratch {causal}
+    : memref<?x2x8xf32, strided<[32, 8, 1], offset: ?>>, index, index, index, index, index, memref<?x8x64xf32>, memref<?x16xf32>,
+      memref<?xi64>, memref<?x2x8xf32, strided<[32, 8, 1], offset: ?>>, memref<?x?xi8>
+  // CHECK: attn.online_attention %arg0 batch %arg1 head %arg1 first %arg1 offset %arg1 keys %arg1 pages %arg5[%arg6] of %arg1 stride %arg1 at %arg1, %arg1 outs %arg0 lse %arg8 scratch %arg7 :
+  attn.online_attention %q batch %n head %n first %n offset %n keys %n pages %pages[%table] of %n stride %n at %n, %n outs %q lse %lse
+    scratch %scratch : memref<?x2x8xf32, strided<[32, 8, 1], offset: ?>>, index, index, index, index, index, memref<?xf32>,
+      memref<?xi32>, index, index, index, index, memref<?x2x8xf32, strided<[32, 8, 1], offset: ?>>, memref<?x2xf32>, memref<?x?xi8>
   return
 }
 

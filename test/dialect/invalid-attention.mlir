@@ -5,7 +5,7 @@
 
 // attention: results
 func.func @attention_results(%q: tensor<2x4x5x8xf32>, %k: tensor<2x2x7x8xf32>, %v: tensor<2x2x7x6xf32>) {
-  // expected-error @below {{expected at most 2 results, out and lse, got 3}}
+  // expected-error @below {{expected at most out and lse as results, got 3}}
   %0:3 = attn.attention %q, %k, %v : (tensor<2x4x5x8xf32>, tensor<2x2x7x8xf32>, tensor<2x2x7x6xf32>) -> (tensor<2x4x5x6xf32>, tensor<2x4x5xf32>, tensor<2x4x5xf32>)
   return
 }
@@ -295,32 +295,5 @@ func.func @attention_lse_type(%q: tensor<2x4x5x8xf32>, %k: tensor<2x2x7x8xf32>, 
 func.func @attention_lse(%q: tensor<2x4x5x8xf32>, %k: tensor<2x2x7x8xf32>, %v: tensor<2x2x7x6xf32>) {
   // expected-error @below {{expected lse of shape [2x4x5], got [2x5x4]}}
   %0:2 = attn.attention %q, %k, %v : (tensor<2x4x5x8xf32>, tensor<2x2x7x8xf32>, tensor<2x2x7x6xf32>) -> (tensor<2x4x5x6xf32>, tensor<2x5x4xf32>)
-  return
-}
-
-// -----
-
-// online_attention C1
-func.func @online_query(%q: memref<?xf32>, %n: index, %k: memref<?x8x64xf32>, %v: memref<?x16xf32>, %s: memref<?x?xi8>) {
-  // expected-error @below {{expected query of rank 2, got 'memref<?xf32>'}}
-  attn.online_attention %q first %n keys %n packed %k, %v outs %q scratch %s : memref<?xf32>, index, index, memref<?x8x64xf32>, memref<?x16xf32>, memref<?xf32>, memref<?x?xi8>
-  return
-}
-
-// -----
-
-// online_attention C1
-func.func @online_key(%q: memref<?x8xf32>, %n: index, %k: memref<?x8x64xf32>, %v: memref<?x16xf32>, %s: memref<?x?xi8>) {
-  // expected-error @below {{expected key of rank 3, got 'memref<?x16xf32>'}}
-  attn.online_attention %q first %n keys %n packed %v, %v outs %q scratch %s : memref<?x8xf32>, index, index, memref<?x16xf32>, memref<?x16xf32>, memref<?x8xf32>, memref<?x?xi8>
-  return
-}
-
-// -----
-
-// online_attention C2
-func.func @online_no_keys(%q: memref<?x8xf32>, %n: index, %k: memref<?x8x64xf32>, %v: memref<?x16xf32>, %s: memref<?x?xi8>) {
-  // expected-error @below {{expected either key and value, or all of the cache's operands}}
-  attn.online_attention %q first %n keys %n outs %q scratch %s : memref<?x8xf32>, index, index, memref<?x8xf32>, memref<?x?xi8>
   return
 }
