@@ -191,8 +191,16 @@ ATTN_API int32_t attn_state_create(const attn_library *library, const attn_model
                                    uint32_t slots, uint64_t capacity, uint32_t page, attn_state_memory *state,
                                    attn_error *error);
 ATTN_API void attn_state_free(const attn_host *host, attn_state_memory *state);
-/* A saved state is the memory as it is; only the same build can load it. */
-ATTN_API int32_t attn_state_save(const attn_state_memory *state, const char *path, attn_error *error);
+/* Allocates and initialises a pool of `pages` pages (attn_library.pool_init), which the caller hands out with pool_map.
+ * ATTN_UNSUPPORTED when the model file is older than pools. */
+ATTN_API int32_t attn_state_create_pool(const attn_library *library, const attn_model *model, const attn_host *host,
+                                        uint32_t slots, uint64_t capacity, uint32_t page, uint32_t pages,
+                                        attn_state_memory *state, attn_error *error);
+/* A saved state is the memory as it is, but that pages which no slot uses are holes that take no space on disk. The
+ * file appears complete or not at all. Only the same build can load it: ATTN_CORRUPT_FILE for another's, or when the
+ * contents do not agree with each other. */
+ATTN_API int32_t attn_state_save(const attn_library *library, const attn_model *model, const attn_state_memory *state,
+                                 const char *path, attn_error *error);
 ATTN_API int32_t attn_state_load(const attn_library *library, const attn_model *model, const attn_host *host,
                                  const char *path, attn_state_memory *state, attn_error *error);
 

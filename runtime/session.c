@@ -1,4 +1,5 @@
 /* session.c: workspaces that grow with the runs, and states in the host's memory. */
+#define _GNU_SOURCE
 #include "attn_runtime.h"
 #include "memory.h"
 
@@ -112,11 +113,12 @@ int64_t attn_entry_find_dim(const attn_entry *entry, const char *name) {
 
 /* ---- States ----------------------------------------------------------------------------------------- */
 
-int32_t attn_state_create(const attn_library *library, const attn_model *model, const attn_host *host, uint32_t slots,
-                          uint64_t capacity, uint32_t page, attn_state_memory *state, attn_error *error) {
-  *state = (attn_state_memory){0};
+static int32_t create_state(const attn_library *library, const attn_model *model, const attn_host *host, uint32_t slots,
+                            uint64_t capacity, uint32_t page, const uint32_t *pool, attn_state_memory *state,
+                            attn_error *error) {
   attn_error local = {.size = sizeof local, .code = ATTN_OK};
-  uint64_t bytes = library->state_bytes(model, slots, capacity, page, &local);
+  uint64_t bytes = pool ? library->pool_bytes(model, slots, capacity, page, *pool, &local)
+                        : library->state_bytes(model, slots, capacity, page, &local);
   if (bytes == 0)
     return attn_fail(error, local.code ? local.code : ATTN_UNSUPPORTED, "%s", local.text);
   void *memory = attn_host_alloc(host, bytes, ALIGN);
@@ -124,12 +126,29 @@ int32_t attn_state_create(const attn_library *library, const attn_model *model, 
     return attn_fail(error, ATTN_OUT_OF_MEMORY, "out of memory for a state of %llu bytes (%u slots of %llu tokens)",
                      (unsigned long long)bytes, slots, (unsigned long long)capacity);
   attn_state *made = NULL;
-  int32_t status = library->state_init(model, memory, bytes, slots, capacity, page, &made, error);
+  int32_t status = pool ? library->pool_init(model, memory, bytes, slots, capacity, page, *pool, &made, error)
+                        : library->state_init(model, memory, bytes, slots, capacity, page, &made, error);
   if (status != ATTN_OK)
     attn_host_free(host, memory);
   else
     *state = (attn_state_memory){made, memory, bytes};
   return status;
+}
+
+int32_t attn_state_create(const attn_library *library, const attn_model *model, const attn_host *host, uint32_t slots,
+                          uint64_t capacity, uint32_t page, attn_state_memory *state, attn_error *error) {
+  *state = (attn_state_memory){0};
+  return create_state(library, model, host, slots, capacity, page, NULL, state, error);
+}
+
+int32_t attn_state_create_pool(const attn_library *library, const attn_model *model, const attn_host *host,
+                               uint32_t slots, uint64_t capacity, uint32_t page, uint32_t pages,
+                               attn_state_memory *state, attn_error *error) {
+  *state = (attn_state_memory){0};
+  size_t least = offsetof(attn_library, pool_map) + sizeof library->pool_map;
+  if (library->size < least || !library->pool_bytes || !library->pool_init || !library->pool_map)
+    return attn_fail(error, ATTN_UNSUPPORTED, "'%s' has no pools: compile it again", library->name);
+  return create_state(library, model, host, slots, capacity, page, &pages, state, error);
 }
 
 void attn_state_free(const attn_host *host, attn_state_memory *state) {
@@ -139,12 +158,47 @@ void attn_state_free(const attn_host *host, attn_state_memory *state) {
   *state = (attn_state_memory){0};
 }
 
-int32_t attn_state_save(const attn_state_memory *state, const char *path, attn_error *error) {
+/* Zeros: a hole where the stream can seek. The last byte is written, so that the file ends where it should. */
+static int skip_bytes(FILE *stream, uint64_t bytes) {
+  static const char zeros[4096];
+  if (fseeko(stream, (off_t)bytes - 1, SEEK_CUR) == 0)
+    return putc(0, stream) == 0;
+  while (bytes) {
+    size_t n = bytes < sizeof zeros ? (size_t)bytes : sizeof zeros;
+    if (fwrite(zeros, 1, n, stream) != n)
+      return 0;
+    bytes -= n;
+  }
+  return 1;
+}
+
+/* The state in order; pages that nobody uses become zeros. A model of an older ABI cannot tell: all is written. */
+static int write_state(const attn_library *library, const attn_model *model, const attn_state_memory *state,
+                       FILE *stream) {
+  int64_t pages = 0, begin = 0, end = 0, uses = 0;
+  const char *memory = state->memory;
+  if (library->state_op(model, state->state, ATTN_STATE_PAGES, 0, 0, &pages, NULL) != ATTN_OK ||
+      library->state_op(model, state->state, ATTN_STATE_PAGE_OFFSET, 0, 0, &begin, NULL) != ATTN_OK)
+    return fwrite(memory, 1, (size_t)state->bytes, stream) == state->bytes;
+  if (fwrite(memory, 1, (size_t)begin, stream) != (size_t)begin)
+    return 0;
+  for (int64_t page = 0; page < pages; ++page, begin = end) {
+    library->state_op(model, state->state, ATTN_STATE_PAGE_OFFSET, 0, page + 1, &end, NULL);
+    library->state_op(model, state->state, ATTN_STATE_PAGE_USES, 0, page, &uses, NULL);
+    size_t bytes = (size_t)(end - begin);
+    if (uses ? fwrite(memory + begin, 1, bytes, stream) != bytes : !skip_bytes(stream, bytes))
+      return 0;
+  }
+  return 1;
+}
+
+int32_t attn_state_save(const attn_library *library, const attn_model *model, const attn_state_memory *state,
+                        const char *path, attn_error *error) {
   attn_output *output;
   int32_t status = attn_output_open(path, &output, error);
   if (status != ATTN_OK)
     return status;
-  if (fwrite(state->memory, 1, (size_t)state->bytes, attn_output_stream(output)) != state->bytes) {
+  if (!write_state(library, model, state, attn_output_stream(output))) {
     status = attn_fail(error, ATTN_IO, "could not write '%s': %s", path, strerror(errno));
     attn_output_discard(output);
     return status;

@@ -248,6 +248,11 @@ static int32_t fake_state_op(const attn_model *model, attn_state *state, attn_st
   switch (verb) {
   case ATTN_STATE_LENGTH: *result = state->length[slot]; return ATTN_OK;
   case ATTN_STATE_CAPACITY: *result = (int64_t)state->capacity; return ATTN_OK;
+  case ATTN_STATE_PAGES: *result = (int64_t)state->slots; return ATTN_OK; /* one per slot */
+  case ATTN_STATE_PAGE_OFFSET:
+    *result = (int64_t)(sizeof *state + (uint64_t)value * state->capacity * sizeof(int64_t));
+    return ATTN_OK;
+  case ATTN_STATE_PAGE_USES: *result = state->length[value] != 0; return ATTN_OK;
   case ATTN_STATE_TRUNCATE:
     if (value < 0 || value > state->length[slot])
       return failure(error, ATTN_RANGE, "cannot keep %lld of %lld tokens", (long long)value,

@@ -1,6 +1,8 @@
 // run-test.cpp: sessions, states and statuses, on the fake model.
 #include "runtime-test.h"
 
+#include <cstring>
+#include <sys/stat.h>
 #include <thread>
 
 namespace {
@@ -120,7 +122,7 @@ TEST(State, PrefillDecodeSaveLoad) {
   EXPECT_EQ(argmax(&logits.values[0]), 6);
   EXPECT_EQ(argmax(&logits.values[16]), 15);
   std::string path = dir.path("state");
-  ASSERT_EQ(attn_state_save(&state, path.c_str(), &f.error), 0) << f.error.text;
+  ASSERT_EQ(attn_state_save(f.library, f.model, &state, path.c_str(), &f.error), 0) << f.error.text;
   ASSERT_EQ(attn_state_load(f.library, f.model, f.host, path.c_str(), &copy, &f.error), 0) << f.error.text;
   attn_state_free(f.host, &state);
   EXPECT_EQ(state.memory, nullptr);
@@ -152,10 +154,77 @@ TEST(State, Errors) {
   expectError(load(dir.path("")), f.error, ATTN_IO, "not a file");
   EXPECT_EQ(state.memory, nullptr);
   ASSERT_EQ(attn_state_create(f.library, f.model, f.host, 1, 8, 0, &state, &f.error), 0);
-  expectError(attn_state_save(&state, dir.path("no/such").c_str(), &f.error), f.error, ATTN_IO, "could not write");
-  expectError(attn_state_save(&state, "/dev/full", &f.error), f.error, ATTN_IO, "No space left");
+  auto save = [&](const std::string &path) {
+    return attn_state_save(f.library, f.model, &state, path.c_str(), &f.error);
+  };
+  expectError(save(dir.path("no/such")), f.error, ATTN_IO, "could not write");
+  expectError(save("/dev/full"), f.error, ATTN_IO, "No space left");
   attn_state_free(f.host, &state);
   attn_state_free(f.host, nullptr);
+  expectError(attn_state_create_pool(f.library, f.model, f.host, 1, 8, 0, 4, &state, &f.error), f.error, ATTN_UNSUPPORTED,
+              "'fake' has no pools: compile it again");
+  EXPECT_EQ(state.memory, nullptr);
+}
+
+TEST(State, UnusedPagesTakeNoSpace) {
+  Fake f;
+  TempDir dir;
+  attn_state_memory state, copy;
+  ASSERT_EQ(attn_state_create(f.library, f.model, f.host, 4, 1 << 17, 0, &state, &f.error), 0) << f.error.text;
+  std::memset(reinterpret_cast<char *>(state.memory) + state.bytes - (1 << 20), 0x55, 1 << 20); // never used
+  Tensor<int64_t> ids(i64, {1, 3});
+  Tensor<float> logits(f32, {1, 16});
+  ids.values = {1, 2, 3};
+  ASSERT_EQ(f.run("prefill", {&ids, nullptr, nullptr}, {&logits}, state.state), 0) << f.error.text;
+  auto check = [&](const std::string &path) {
+    ASSERT_EQ(attn_state_load(f.library, f.model, f.host, path.c_str(), &copy, &f.error), 0) << f.error.text;
+    EXPECT_EQ(copy.bytes, state.bytes);
+    EXPECT_EQ(std::memcmp(copy.memory, state.memory, state.bytes - 3 * (1 << 20)), 0);
+    EXPECT_EQ(static_cast<char *>(copy.memory)[copy.bytes - 1], 0);
+    attn_state_free(f.host, &copy);
+  };
+  std::string path = dir.path("state");
+  ASSERT_EQ(attn_state_save(f.library, f.model, &state, path.c_str(), &f.error), 0) << f.error.text;
+  struct stat info;
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  EXPECT_EQ((uint64_t)info.st_size, state.bytes);
+  EXPECT_LT((uint64_t)info.st_blocks * 512, state.bytes / 2);
+  check(path);
+  // A pipe cannot seek: it gets the zeros.
+  std::string pipe = dir.path("pipe"), received = dir.path("received");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::thread reader([&] { std::ofstream(received) << std::ifstream(pipe).rdbuf(); });
+  EXPECT_EQ(attn_state_save(f.library, f.model, &state, pipe.c_str(), &f.error), 0) << f.error.text;
+  reader.join();
+  check(received);
+  attn_state_free(f.host, &state);
+}
+
+TEST(State, Pool) {
+  Fake f;
+  attn_library library = *f.library;
+  static uint32_t pages;
+  static auto bytes = library.state_bytes;
+  static auto init = library.state_init;
+  library.pool_bytes = [](const attn_model *model, uint32_t slots, uint64_t capacity, uint32_t page, uint32_t n, attn_error *error) {
+    pages = n;
+    return bytes(model, slots, capacity, page, error);
+  };
+  library.pool_init = [](const attn_model *model, void *memory, uint64_t size, uint32_t slots, uint64_t capacity,
+                         uint32_t page, uint32_t n, attn_state **state, attn_error *error) {
+    EXPECT_EQ(n, pages);
+    return init(model, memory, size, slots, capacity, page, state, error);
+  };
+  library.pool_map = [](const attn_model *, attn_state *, uint32_t, const int32_t *, uint32_t, int64_t, attn_error *) -> int32_t {
+    return ATTN_OK;
+  };
+  attn_state_memory state;
+  ASSERT_EQ(attn_state_create_pool(&library, f.model, f.host, 2, 8, 64, 5, &state, &f.error), 0) << f.error.text;
+  EXPECT_EQ(pages, 5u);
+  attn_state_free(f.host, &state);
+  expectError(attn_state_create_pool(&library, f.model, f.host, 9, 8, 64, 5, &state, &f.error), f.error, ATTN_RANGE, "4 slots");
+  library.size = offsetof(attn_library, pool_bytes);
+  expectError(attn_state_create_pool(&library, f.model, f.host, 2, 8, 64, 5, &state, &f.error), f.error, ATTN_UNSUPPORTED, "has no pools");
 }
 
 TEST(Cancel, FromAnotherThread) {

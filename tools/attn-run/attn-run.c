@@ -247,7 +247,7 @@ static int32_t write_outputs(job *j) {
     if (j->files[i])
       status = attn_output_npy(j->files[i], &j->out[i]->tensor, j->error);
   if (status == ATTN_OK && j->o->state)
-    status = attn_state_save(&j->state, j->o->state, j->error);
+    status = attn_state_save(j->library, j->model, &j->state, j->o->state, j->error);
   for (uint32_t i = 0; i < j->entry->n_out && status == ATTN_OK; ++i)
     if (j->files[i]) {
       status = attn_output_commit(j->files[i], j->error);
