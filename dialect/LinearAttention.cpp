@@ -139,6 +139,8 @@ LogicalResult LinearAttentionOp::verify() {
     if (llvm::any_of(shape(value).drop_front(), ShapedType::isDynamic))
       return emitOpError() << "expected " << name << " of static sizes but for the batch, got " << shaped(value);
   }
+  if (getScratch() && (kvHeads != 1 || batch != 1)) // C9
+    return emitOpError() << "expected one batch row and kv head in a task, got " << str({batch, kvHeads});
   return success();
 }
 

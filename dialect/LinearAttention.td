@@ -41,7 +41,7 @@ def Attn_LinearAttentionOp : Attn_DualOp<"linear_attention", [AttrSizedOperandSe
     divide by the heads. (C3) heads are a multiple of kv heads. (C4) key's head_dim equals query's; batch and seq agree. (C5)
     `decay` is given exactly for the gated rules, `beta` exactly for the delta rules, with shapes as above. (C6) `out`
     is query's shape with head_dim_v, and its element type. (C7) states are `[batch, kv_heads, head_dim, head_dim_v]`, f32. (C8) heads,
-    head_dim and head_dim_v are from 1 to 65536.
+    head_dim and head_dim_v are from 1 to 65536. (C9) a task has one batch row and one kv head.
   }];
   let arguments = (ins Attn_LinearRuleAttr:$rule, Attn_FloatShaped:$query, Attn_FloatShaped:$key,
       Attn_FloatShaped:$value, Optional<Attn_FloatShaped>:$decay, Optional<Attn_FloatShaped>:$beta,

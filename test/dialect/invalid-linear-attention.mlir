@@ -314,3 +314,12 @@ func.func @new_state_dynamic(%a0: tensor<?x?x16xf32>, %a1: tensor<?x?x8xf32>, %a
   %r:2 = attn.linear_attention linear %a0, %a1, %a2 {num_heads = 4 : i64, num_kv_heads = 2 : i64} : (tensor<?x?x16xf32>, tensor<?x?x8xf32>, tensor<?x?x6xf32>) -> (tensor<?x?x12xf32>, tensor<?x?x4x3xf32>)
   return
 }
+
+// -----
+
+// C9
+func.func @task(%q: memref<1x?x8xf32>, %s: memref<?x64xi8>) {
+  // expected-error @below {{expected one batch row and kv head in a task, got [1x2]}}
+  attn.linear_attention linear %q, %q, %q outs %q scratch %s {num_heads = 2 : i64} : (memref<1x?x8xf32>, memref<1x?x8xf32>, memref<1x?x8xf32>, memref<1x?x8xf32>, memref<?x64xi8>) -> ()
+  return
+}

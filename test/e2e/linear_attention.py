@@ -104,6 +104,12 @@ for number_, rule in enumerate(RULES):
                Case(module, rule, 2, 32, kind="bf16", decay="dim")],
               [Case(module, rule, 3, 16, new_state=False, scale=1.0), Case(module, rule, 2, 1),
                Case(module, rule, 2, 19, dim_v=21, kind="f16", beta="one")]][number_ in (1, 2)]
+# Two layers: the first one's results are no results of the entry.
+X, S = tensor(("?", "?", 24)), tensor(("?", 3, 8, 8))
+module.entry("layers", [(n, X, ["batch", "seq"]) for n in ("query", "key", "value")], [("out", X, "%b#0"), ("state", S, "%b#1")], """
+  %a:2 = attn.linear_attention linear %query, %key, %value {num_heads = 3 : i64} : ({x}, {x}, {x}) -> ({x}, {s})
+  %b:2 = attn.linear_attention linear %a#0, %key, %a#0 state %a#1 {num_heads = 3 : i64} : ({x}, {x}, {x}, {s}) -> ({x}, {s})
+""".replace("{x}", X).replace("{s}", S))
 path = compile_module(module)
 for variant in each_variant(path):
     with Model(path, variant) as model:
@@ -133,6 +139,12 @@ for variant in each_variant(path):
                         report.close("%s %s part %d+%d" % (variant, case.label, begin, length), got["out"],
                                      expected[:, begin : begin + length], 2e-5, floor=0.02)
                         state, begin = got["new_state"], begin + length
+
+        given = {n: random.standard_normal((2, 70, 24)).astype(np.float32) for n in ("query", "key", "value")}
+        out, state = linear_attention("linear", given["query"], given["key"], given["value"], 3)
+        expected = linear_attention("linear", out, given["key"], out, 3, state=state)
+        for got, right in zip(model.run("layers", given).values(), expected):
+            report.close(variant + " two layers", got, right, 2e-6)
 
 # A token's bits depend on its sequence only, and never on later tokens.
 for variant in each_variant(path):
