@@ -45,6 +45,17 @@ class Harness(unittest.TestCase):
                 memory.check()
             memory.free()
 
+    def test_strides(self):
+        whole = np.arange(24, dtype=np.float32).reshape(4, 6)
+        for view in (whole, whole[1:3, 2:5], whole[::2, :4], np.broadcast_to(whole[:1], (3, 6)), whole[:, :1]):
+            t = Tensor("x", view, strided=True)
+            self.assertEqual([4 * s for s in t.strides], list(view.strides))
+            self.assertEqual(t.array.tolist(), view.tolist())
+            self.assertEqual(t.memory.size, 4 + sum((n - 1) * s for n, s in zip(view.shape, view.strides)))
+        self.assertEqual(list(Tensor("x", whole[::2]).strides), [6, 1])  # compact unless asked for
+        self.assertEqual(list(Tensor("x", whole[::-1], strided=True).strides), [6, 1])
+        self.assertEqual(Tensor("x", whole[:0], strided=True).memory.size, 0)
+
     def test_results(self):
         for schedule, workers in [("serial", 1), ("shuffle", 3), ("threads", 2)]:
             with Model(FAKE, workers=workers, schedule=schedule) as model:

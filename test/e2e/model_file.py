@@ -21,8 +21,8 @@ ABI_VERSION = 1
 (OK, INVALID_ARGUMENT, SHAPE, DTYPE, WORKSPACE, CACHE_FULL, CPU_UNSUPPORTED, OUT_OF_MEMORY, CALLBACK, CANCELLED,
  CORRUPT_FILE, ABI_MISMATCH, RANGE, UNSUPPORTED, IO) = range(15)
 # attn_state_verb
-LENGTH, TRUNCATE, COPY, FORK, CAPACITY = range(5)
-OPTIONAL = 1
+LENGTH, TRUNCATE, COPY, FORK, CAPACITY, PAGES, PAGE_OFFSET, PAGE_USES = range(8)
+OPTIONAL, STRIDED = 1, 2
 MAX_RANK = 8
 
 # ---- The header's structs ---------------------------------------------------------------------------------
@@ -104,6 +104,10 @@ class Library(Structure):
         ("state_attach", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_uint64, POINTER(c_void_p), POINTER(Error))),
         ("state_op", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_int32, c_uint32, c_int64, POINTER(c_int64), POINTER(Error))),
         ("run", CFUNCTYPE(c_int32, c_void_p, c_uint32, POINTER(Call), POINTER(Error))),
+        ("pool_bytes", CFUNCTYPE(c_uint64, c_void_p, c_uint32, c_uint64, c_uint32, c_uint32, POINTER(Error))),
+        ("pool_init", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_uint64, c_uint32, c_uint64, c_uint32, c_uint32,
+                                POINTER(c_void_p), POINTER(Error))),
+        ("pool_map", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_uint32, POINTER(c_int32), c_uint32, c_int64, POINTER(Error))),
     ]
 
 
@@ -175,36 +179,50 @@ _CODES[np.dtype(np.uint16)] = (4, 16)  # bfloat16 travels as its bits
 
 
 class Tensor:
-    """A DLTensor over guarded memory."""
+    """A DLTensor over guarded memory. `strided`: laid out with the array's strides, NaN between its elements."""
 
-    def __init__(self, name, array=None, shape=None, code=None, fill=0xFF):
+    def __init__(self, name, array=None, shape=None, code=None, fill=0xFF, strided=False):
         if array is not None:
             array = np.asarray(array)
             shape, code = array.shape, _CODES[array.dtype]
         dtype = np.dtype(_DTYPES[code])
         count = int(np.prod(shape, dtype=np.int64))
+        steps = [int(np.prod(shape[d + 1 :], dtype=np.int64)) for d in range(len(shape))]
+        if strided and count and min(array.strides, default=0) >= 0:
+            steps = [step // dtype.itemsize for step in array.strides]
+            count = 1 + sum((size - 1) * step for size, step in zip(shape, steps))
         self.memory = Guarded(count * dtype.itemsize, dtype.itemsize, fill, name)
-        self.array = self.memory.array(dtype, shape)
+        self.array = np.lib.stride_tricks.as_strided(self.memory.array(dtype, count), shape,
+                                                     [step * dtype.itemsize for step in steps])
         if array is not None:
             self.array[...] = array
             self.memory.protect()
         rank = len(shape)
         self.shape = (c_int64 * max(rank, 1))(*shape)
-        steps = [int(np.prod(shape[d + 1 :], dtype=np.int64)) for d in range(rank)]
         self.strides = (c_int64 * max(rank, 1))(*steps)
         self.dl = DLTensor(self.memory.address, DLDevice(1, 0), rank, DLDataType(code[0], code[1], 1), self.shape,
                            self.strides, 0)
 
 
 class State:
-    """Guarded memory for cached sequences."""
+    """Guarded memory for cached sequences. pages: of a pool; the caller maps them."""
 
-    def __init__(self, model, slots, capacity, page=0):
+    def __init__(self, model, slots, capacity, page=0, pages=None):
         self.model = model
-        size = model.call_size("state_bytes", slots, capacity, page)
-        self.memory = Guarded(size, 64, name="state")
+        kind, sizes = ("state", [slots, capacity, page]) if pages is None else ("pool", [slots, capacity, page, pages])
+        size = model.call_size(kind + "_bytes", *sizes)
+        self.memory = Guarded(size, 64, name=kind)
         self.handle = c_void_p()
-        model.checked("state_init", self.memory.address, size, slots, capacity, page, byref(self.handle))
+        model.checked(kind + "_init", self.memory.address, size, *sizes, byref(self.handle))
+
+    def map(self, slot, pages, length):
+        """attn_library.pool_map."""
+        numbers = (c_int32 * max(1, len(pages)))(*pages)
+        self.model.checked("pool_map", self.handle, slot, numbers, len(pages), length)
+
+    def used(self):
+        """How many physical pages slots hold."""
+        return sum(self.op(PAGE_USES, 0, page) > 0 for page in range(self.op(PAGES, 0)))
 
     def op(self, verb, slot, value=0):
         """attn_library.state_op; returns its result."""
@@ -339,7 +357,8 @@ class Model:
         names = [info.inputs[i].name.decode() for i in range(info.n_in)]
         unknown = set(inputs) - set(names)
         assert not unknown, "%s has no input %s, only %s" % (entry, sorted(unknown), names)
-        given = [Tensor(n, inputs[n]) if inputs.get(n) is not None else None for n in names]
+        given = [Tensor(n, inputs[n], strided=info.inputs[i].flags & STRIDED) if inputs.get(n) is not None else None
+                 for i, n in enumerate(names)]
         ins = (POINTER(DLTensor) * max(1, len(given)))(*[pointer(t.dl) if t else POINTER(DLTensor)() for t in given])
         slot_array = (c_int32 * len(slots))(*slots) if slots is not None else None
         call = Call(sizeof(Call), info.n_in, info.n_out, ins, None, state.handle if state else None, slot_array)
