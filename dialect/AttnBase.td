@@ -29,6 +29,7 @@ def Attn_Dialect : Dialect {
     | `attn.name` | argument, result | name at the boundary (default: `arg0`, `out0`, ...) |
     | `attn.dims` | argument, result | names of the dynamic dimensions, in order |
     | `attn.optional` | argument | may be left out at run time |
+    | `attn.strided` | argument | any strides but of the innermost dimension; set by the compiler |
     | `attn.bounds` | function | `{seq = array<i64: 1, 512>}`: inclusive bounds of named dimensions |
     | `attn.weights` | module | safetensors files that hold the parameters, relative to the module's file |
     | `attn.metadata` | module | dictionary copied into the file's JSON metadata |
@@ -64,6 +65,9 @@ def Attn_NormKind : Attn_Enum<"NormKind", "normalisation over the last dimension
 def Attn_MaskedRows : Attn_Enum<"MaskedRows", "what a row with no visible key yields",
     [I32EnumCase<"zero", 0>, I32EnumCase<"mean", 1>, I32EnumCase<"trax", 2>]>;
 
+def Attn_ScorePoint : Attn_Enum<"ScorePoint", "where scores are taken that are asked for as a result",
+    [I32EnumCase<"raw", 0>, I32EnumCase<"capped", 1>, I32EnumCase<"masked", 2>, I32EnumCase<"softmax", 3>]>;
+
 def Attn_LinearRule : Attn_Enum<"LinearRule", "how linear attention updates its state",
     [I32EnumCase<"linear", 0>, I32EnumCase<"gated", 1>, I32EnumCase<"delta", 2>, I32EnumCase<"gated_delta", 3>]>;
 
@@ -71,6 +75,8 @@ def Attn_ActivationAttr : EnumAttr<Attn_Dialect, Attn_ActivationKind, "act">;
 def Attn_NormAttr : EnumAttr<Attn_Dialect, Attn_NormKind, "norm">;
 def Attn_MaskedRowsAttr : EnumAttr<Attn_Dialect, Attn_MaskedRows, "masked_rows">;
 def Attn_LinearRuleAttr : EnumAttr<Attn_Dialect, Attn_LinearRule, "linear_rule">;
+
+def Attn_ScorePointAttr : EnumAttr<Attn_Dialect, Attn_ScorePoint, "score_point">;
 
 //===----------------------------------------------------------------------===//
 // Types and attributes

@@ -34,11 +34,19 @@ constexpr int64_t kKeyPanel = 64;
 
 /// Names of the discardable attributes described in the dialect's documentation.
 constexpr llvm::StringLiteral kNameAttr = "attn.name", kDimsAttr = "attn.dims", kOptionalAttr = "attn.optional",
+                              kStridedAttr = "attn.strided",
                               kBoundsAttr = "attn.bounds", kWeightsAttr = "attn.weights",
                               kMetadataAttr = "attn.metadata", kTargetAttr = "attn.target";
 
 /// Panel layout of a weight [K, N] with elements of `type`: f32 [⌈N/16⌉, K, 16], 16-bit [⌈N/16⌉, ⌈K/2⌉, 16, 2].
 llvm::SmallVector<int64_t> packedShape(int64_t k, int64_t n, Type type);
+
+/// The regions of attention, in order.
+enum class ScoreRegion { score, mask, prob };
+/// How the region is written.
+llvm::StringRef getName(ScoreRegion kind);
+/// Types of its arguments: the score or probability (but for mask), then b, h, i, j.
+llvm::SmallVector<Type> regionArguments(MLIRContext *context, ScoreRegion kind);
 
 /// The `outs` operand of an attn op of both forms, or a null value in its tensor form.
 Value getInit(Operation *op);

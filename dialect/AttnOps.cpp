@@ -9,6 +9,11 @@
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+namespace attnc::attn {
+static mlir::ParseResult parseScoreRegions(mlir::OpAsmParser &, mlir::Region &score, mlir::Region &mask, mlir::Region &prob);
+static void printScoreRegions(mlir::OpAsmPrinter &, mlir::Operation *, mlir::Region &, mlir::Region &, mlir::Region &);
+} // namespace attnc::attn
+
 #define GET_OP_CLASSES
 #include "dialect/AttnOps.cpp.inc"
 
@@ -56,12 +61,23 @@ ATTN_EFFECTS(MergeHeadsOp)
 ATTN_EFFECTS(RotaryOp)
 ATTN_EFFECTS(PackKeysOp)
 ATTN_EFFECTS(PackValuesOp)
+ATTN_EFFECTS(RelativeBiasOp)
+ATTN_EFFECTS(BlockRangeOp)
 #undef ATTN_EFFECTS
 
 void PositionsOp::getEffects(Effects &effects) { addEffects(*this, {getInit()}, effects); }
 
+/// Buffers that regions capture are read.
+static void addCaptured(Operation *op, Effects &effects) {
+  op->walk([&](LoadOp load) {
+    if (isa<MemRefType>(load.getSource().getType()))
+      effects.emplace_back(MemoryEffects::Read::get(), &load.getSourceMutable(), SideEffects::DefaultResource::get());
+  });
+}
+
 void AttentionOp::getEffects(Effects &effects) {
-  addEffects(*this, {getInit(), getLseInit()}, effects);
+  addEffects(*this, {getInit(), getLseInit(), getScoresInit()}, effects);
+  addCaptured(*this, effects);
   if (getCache())
     effects.emplace_back(MemoryEffects::Read::get(), CacheResource::get());
 }
@@ -77,15 +93,18 @@ void CacheAppendOp::getEffects(Effects &effects) {
 }
 
 void OnlineAttentionOp::getEffects(Effects &effects) {
-  addEffects(*this, {getInit(), getLse()}, effects);
+  addEffects(*this, {getInit(), getLse(), getPartial()}, effects);
+  addCaptured(*this, effects);
   effects.emplace_back(MemoryEffects::Write::get(), SideEffects::DefaultResource::get()); // scratch
 }
+
+void MergeAttentionOp::getEffects(Effects &effects) { addEffects(*this, {getInit(), getLse()}, effects); }
 
 Value getInit(Operation *op) {
   return llvm::TypeSwitch<Operation *, Value>(op)
       .Case<PositionsOp, EmbeddingOp, PositionalEncodingOp, ShiftRightOp, LinearOp, LayerNormOp, RMSNormOp,
             ActivationOp, LogSoftmaxOp, ArgmaxOp, SelectTokenOp, SplitHeadsOp, MergeHeadsOp, RotaryOp, AttentionOp,
-            PackKeysOp, PackValuesOp, CacheReadOp, OnlineAttentionOp>([](auto op) { return op.getInit(); })
+            PackKeysOp, PackValuesOp, CacheReadOp, BlockRangeOp, RelativeBiasOp, OnlineAttentionOp, MergeAttentionOp>([](auto op) { return op.getInit(); })
       .Case([](LinearAttentionOp op) { return op.getInit(); })
       .Default([](Operation *) { return Value(); });
 }
@@ -180,7 +199,89 @@ LogicalResult AttentionOp::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTy
   shapes[0].back() = lastDim(b, *this);
   if (getLse())
     shapes.push_back({query[0], constant(b, getHeads()), rows});
+  if (getScoresResult()) {
+    SmallVector<OpFoldResult> value = sizes(b, getLoc(), getValue());
+    shapes.push_back({query[0], constant(b, getHeads()), rows, value.size() == 3 ? value[1] : value[2]});
+  }
   return success();
+}
+
+LogicalResult RelativeBiasOp::reifyResultShapes(OpBuilder &, ReifiedRankedShapedTypeDims &) {
+  return failure(); // static
+}
+
+//===----------------------------------------------------------------------===//
+// Regions of attention
+//===----------------------------------------------------------------------===//
+
+/// Element types of the arguments of score, mask and prob, in this order: the value, then b, h, i, j.
+SmallVector<Type> regionArguments(MLIRContext *context, ScoreRegion kind) {
+  SmallVector<Type> types(4, IntegerType::get(context, 32));
+  if (kind != ScoreRegion::mask)
+    types.insert(types.begin(), Float32Type::get(context));
+  return types;
+}
+
+static constexpr StringLiteral kRegionNames[] = {"score", "mask", "prob"};
+StringRef getName(ScoreRegion kind) { return kRegionNames[unsigned(kind)]; }
+
+static ParseResult parseScoreRegions(OpAsmParser &parser, Region &score, Region &mask, Region &prob) {
+  Region *regions[] = {&score, &mask, &prob};
+  for (auto [i, region] : llvm::enumerate(regions)) {
+    if (failed(parser.parseOptionalKeyword(kRegionNames[i])))
+      continue;
+    SmallVector<OpAsmParser::Argument> arguments;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren))
+      return failure();
+    SmallVector<Type> types = regionArguments(parser.getContext(), ScoreRegion(i));
+    if (arguments.size() != types.size())
+      return parser.emitError(loc) << "expected " << types.size() << " arguments of '" << kRegionNames[i] << "', got "
+                                   << arguments.size();
+    for (auto [argument, type] : llvm::zip(arguments, types))
+      argument.type = type;
+    if (parser.parseRegion(*region, arguments))
+      return failure();
+  }
+  return success();
+}
+
+static void printScoreRegions(OpAsmPrinter &p, Operation *, Region &score, Region &mask, Region &prob) {
+  Region *regions[] = {&score, &mask, &prob};
+  for (auto [i, region] : llvm::enumerate(regions)) {
+    if (region->empty())
+      continue;
+    p << ' ' << kRegionNames[i] << '(';
+    llvm::interleaveComma(region->getArguments(), p);
+    p << ") ";
+    p.printRegion(*region, /*printEntryBlockArgs=*/false);
+  }
+}
+
+/// Segments `present` of one operand each, what attention is by default, and empty regions.
+template <typename Op> static void buildAttention(OpBuilder &b, OperationState &state, ArrayRef<unsigned> present, ValueRange operands) {
+  state.addOperands(operands);
+  auto &properties = state.getOrAddProperties<typename Op::Properties>();
+  for (unsigned segment : present)
+    properties.operandSegmentSizes[segment] = 1;
+  properties.causal_offset = b.getI64IntegerAttr(0);
+  properties.sinks = b.getI64IntegerAttr(0);
+  properties.masked_rows = MaskedRowsAttr::get(b.getContext(), MaskedRows::zero);
+  for (unsigned i = 0; i < 3; ++i)
+    state.addRegion();
+}
+
+void AttentionOp::build(OpBuilder &b, OperationState &state, TypeRange results, Value query, Value key, Value value) {
+  state.addTypes(results);
+  buildAttention<AttentionOp>(b, state, {0, 1, 2}, {query, key, value});
+}
+
+void OnlineAttentionOp::build(OpBuilder &b, OperationState &state, Value query, Value batch, Value head, Value first,
+                              Value offset, Value keys, Value init, Value scratch) {
+  // query to keys come first; init, lse, partial and scratch last.
+  constexpr unsigned segments = sizeof(Properties::operandSegmentSizes) / sizeof(int32_t);
+  buildAttention<OnlineAttentionOp>(b, state, {0, 1, 2, 3, 4, 5, segments - 4, segments - 1},
+                                    {query, batch, head, first, offset, keys, init, scratch});
 }
 
 //===----------------------------------------------------------------------===//

@@ -261,11 +261,12 @@ defvar scoreAttributes = (ins
     OptionalAttr<I64Attr>:$window_left, OptionalAttr<I64Attr>:$window_right,
     DefaultValuedAttr<I64Attr, "0">:$sinks, OptionalAttr<F64Attr>:$soft_cap,
     DefaultValuedAttr<Attn_MaskedRowsAttr, "MaskedRows::zero">:$masked_rows);
+defvar scoreRegions = (region AnyRegion:$score_mod, AnyRegion:$mask_mod, AnyRegion:$prob_mod);
 
 def Attn_AttentionOp : Attn_DualOp<"attention", [AttrSizedOperandSegments]> {
   let summary = "scaled dot-product attention in all its forms";
   let description = [{
-    `out = softmax(mask(softcap(scale·q·kᵀ) + bias)) · v`, scores and softmax in f32.
+    `out = prob(softmax(mask(score(softcap(scale·q·kᵀ)) + biases))) · v`, scores and softmax in f32.
 
     **Layouts.** `query [batch, heads, queries, head_dim]`, `key [batch, kv_heads, keys, head_dim]`,
     `value [batch, kv_heads, keys, head_dim_v]`, `out [batch, heads, queries, head_dim_v]`; or packed rank 3,
@@ -273,47 +274,82 @@ def Attn_AttentionOp : Attn_DualOp<"attention", [AttrSizedOperandSegments]> {
     copied. Query head h uses kv head `h / (heads/kv_heads)`. After `attn-choose-layouts` key and value are packed:
     `key [batch, kv_heads, ⌈keys/64⌉, head_dim, 64]`, `value [batch, kv_heads, keys, roundup(head_dim_v, 16)]`.
     With `cache %c[%layer]` keys and values are the cached ones, and `key`, `value` are left out.
+    With `ragged %offsets [sequences + 1]` (and `ragged_keys` where keys have their own) the batch is 1 and sequence n
+    consists of rows `offsets[n] … offsets[n+1]`; queries and keys count from the sequence's start, and b below is n.
 
-    **Attributes.** `scale` (default `1/√head_dim`); `soft_cap` c: `c·tanh(s/c)`; `causal`: key j is visible to query
-    i when `j ≤ i + offset`, offset = `causal_offset` + the tokens that preceded this call in the cache;
-    `window_left`, `window_right`: and `i+offset-left ≤ j ≤ i+offset+right`, except the first `sinks` keys;
-    `masked_rows`: what a row with nothing visible yields (`zero`: 0 and lse -inf; `mean`; `trax`).
+    **Attributes.** `scale` (default `1/√head_dim`); `soft_cap` c: `c·tanh(s/c)`. Position of query index q is
+    `i = q + offset`, offset = `causal_offset` + the tokens that preceded this call in the cache, and with `bottom_right`
+    + valid keys − queries. `causal`: key j is visible to query i when `j ≤ i`; `window_left`, `window_right`: and
+    `i-left ≤ j ≤ i+right`, except the first `sinks` keys, which only `causal` can hide; `masked_rows`: what a row with
+    nothing visible yields (`zero`: 0 and lse -inf; `mean` and `trax`: mean and sum of the valid values).
 
-    **Masks.** `bias`: float, added after the soft cap, or i1 (true keeps), broadcastable to
-    `[batch, heads, queries, keys]`; `key_mask [batch, keys]`: integers, non-zero keeps, may be an optional argument;
-    `kv_len [batch]`: valid keys. Masked scores are selected, not added.
+    **Biases**, added after the soft cap and `score`: `bias` float, broadcastable to `[batch, heads, queries, keys]`;
+    `alibi %slopes [heads]`: `slope·(j - i)` (Press et al. 2022); `relative %table [heads, 2R+1]`:
+    `table[h, clamp(j - i, -R, R) + R]` (see `attn.relative_bias`). `sink_logits [heads]`: one more logit in the
+    denominator, with no value.
 
-    **Results.** `out`; with a second result, `lse [batch, heads, queries]` f32, the log of the sum of exponentials.
+    **Masks.** `bias` of i1 (true keeps), a last dimension shorter than the keys hides the rest; `key_mask
+    [batch, keys]`: integers, non-zero keeps, may be an optional argument; `kv_len [batch]`: valid keys; `prefix %n
+    [batch]`: visible when `j ≤ i` or `j < n[b]`, in place of `causal`; `documents %ids [batch, keys]`: visible when `ids[b, i] == ids[b, j]`.
+    Masked scores are selected, not added: NaN and Inf behind a mask do not leak.
 
-    Sources: Vaswani et al. 2017; ONNX Attention-24; FlashAttention-2 (Dao 2023).
+    **Regions.** `score(%s, %b, %h, %i, %j)` yields the new score (f32); `mask(%b, %h, %i, %j)` yields i1, true keeps;
+    `prob(%p, %b, %h, %i, %j)` yields the new probability. `b, h, i, j` are i32: batch row, query head, absolute positions.
+    They hold scalar `arith` and `math` ops without side effects that can always be computed, and `attn.load` of captured
+    tensors. Each runs in vectors of keys. From a mask it is derived which tiles are skipped and which need no mask.
+
+    **Results.** `out`; `lse [batch, heads, queries]` f32, the log of the sum of exponentials; with `scores = raw | capped |
+    masked | softmax` the scores at that point, f32 `[batch, heads, queries, keys]` (ONNX `qk_matmul_output`).
+
+    Sources: Vaswani et al. 2017; ONNX Attention-24; FlashAttention-2 (Dao 2023); FlexAttention (Dong et al. 2024).
 
     ```mlir
-    %o = attn.attention %q, %k, %v {causal, num_heads = 12 : i64}
-       : (tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x?x768xf32>) -> tensor<?x?x768xf32>
+    %o = attn.attention %q, %k, %v {causal, num_heads = 12 : i64} score(%s, %b, %h, %i, %j) {
+      %slope = attn.load %slopes[%h] : tensor<12xf32>
+      %d = arith.subi %j, %i : i32
+      %distance = arith.sitofp %d : i32 to f32
+      %bias = arith.mulf %slope, %distance : f32
+      %r = arith.addf %s, %bias : f32
+      attn.yield %r : f32
+    } : (tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x?x768xf32>) -> tensor<?x?x768xf32>
     ```
     Constraints: (C1) query, key, value have the same rank, 3 or 4 (or key and value are packed), and rank 3 needs
     `num_heads`. (C2) features divide by the heads. (C3) heads are a multiple of kv heads. (C4) key's head_dim equals
     query's. (C5) batches agree; keys of key and value agree. (C6) result is query's shape with head_dim_v.
     (C7) exactly one of key and value, or `cache` with `layer`; the cache's heads and head_dim agree. (C8) `bias`
-    broadcasts to `[batch, heads, queries, keys]`. (C9) `key_mask` is `[batch, keys]`, `kv_len` `[batch]`.
-    (C10) windows and sinks are not negative, sinks need a window, soft cap is positive. (C11) `lse` is
-    `[batch, heads, queries]` f32.
+    broadcasts to `[batch, heads, queries, keys]`. (C9) `key_mask` is `[batch, keys]`, `kv_len` `[batch]`, `prefix`
+    `[batch]`, `documents` `[batch, keys]`. (C10) windows and sinks are not negative, sinks need a window, soft cap is
+    positive. (C11) `lse` is `[batch, heads, queries]` f32, `scores` `[batch, heads, queries, keys]` f32 and not over a cache.
+    (C12) regions have the arguments above and yield f32 or i1; their ops are scalar, pure and speculatable. (C13)
+    `sink_logits` and `alibi` are `[heads]` f32, `relative` is `[heads, odd]` f32. (C14) `ragged` is rank 1, needs rank 3 operands
+    and excludes cache, bias, key_mask, kv_len, scores and bottom_right.
   }];
   let arguments = !con((ins Attn_FloatShaped:$query, Optional<Attn_FloatShaped>:$key,
       Optional<Attn_FloatShaped>:$value, Optional<Attn_CacheType>:$cache, Optional<Index>:$layer,
       Optional<AnyTypeOf<[Attn_FloatShaped, Attn_Shaped<I1>]>>:$bias,
       Optional<Attn_IdShaped>:$key_mask, Optional<Attn_IdShaped>:$kv_len,
-      Optional<Attn_FloatBuffer>:$init, Optional<Attn_FloatBuffer>:$lse_init), scoreAttributes);
-  let results = (outs Variadic<Attn_FloatTensor>:$outputs); // none on buffers; out; out and lse
+      Optional<Attn_FloatShaped>:$sink_logits, Optional<Attn_FloatShaped>:$alibi, Optional<Attn_FloatShaped>:$relative,
+      Optional<Attn_IdShaped>:$prefix, Optional<Attn_IdShaped>:$documents,
+      Optional<Attn_IdShaped>:$ragged, Optional<Attn_IdShaped>:$ragged_keys,
+      Optional<Attn_FloatBuffer>:$init, Optional<Attn_FloatBuffer>:$lse_init,
+      Optional<Attn_FloatBuffer>:$scores_init), scoreAttributes,
+      (ins UnitAttr:$bottom_right, OptionalAttr<Attn_ScorePointAttr>:$scores));
+  let results = (outs Variadic<Attn_FloatTensor>:$outputs); // none on buffers; out, lse, scores
+  let regions = scoreRegions;
+  let hasRegionVerifier = 1;
   let assemblyFormat = [{
     $query (`,` $key^ `,` $value)? (`cache` $cache^ `[` $layer `]`)? (`bias` $bias^)?
-    (`key_mask` $key_mask^)? (`kv_len` $kv_len^)? (`outs` $init^)? (`lse` $lse_init^)? attr-dict
-    `:` functional-type(operands, results)
+    (`key_mask` $key_mask^)? (`kv_len` $kv_len^)? (`sink_logits` $sink_logits^)? (`alibi` $alibi^)?
+    (`relative` $relative^)? (`prefix` $prefix^)? (`documents` $documents^)? (`ragged` $ragged^)?
+    (`ragged_keys` $ragged_keys^)? (`outs` $init^)? (`lse` $lse_init^)? (`scores` $scores_init^)? attr-dict
+    `` custom<ScoreRegions>($score_mod, $mask_mod, $prob_mod) `:` functional-type(operands, results)
   }];
+  let builders = [OpBuilder<(ins "TypeRange":$results, "Value":$query, "Value":$key, "Value":$value)>];
   let extraClassDeclaration = [{
-    /// `out` and `lse` on tensors; null where there is none.
+    /// `out`, `lse` and `scores` on tensors; null where there is none.
     Value getResult() { return getOutputs().empty() ? Value() : getOutputs()[0]; }
-    Value getLse() { return getOutputs().size() < 2 ? Value() : getOutputs()[1]; }
+    Value getLse() { return getOutputs().size() < (getScores() ? 3 : 2) ? Value() : getOutputs()[1]; }
+    Value getScoresResult() { return getScores() && !getOutputs().empty() ? getOutputs().back() : Value(); }
     /// Sizes that follow from types and attributes, the same for every layout.
     int64_t getHeads();
     int64_t getKvHeads();
@@ -324,6 +360,69 @@ def Attn_AttentionOp : Attn_DualOp<"attention", [AttrSizedOperandSegments]> {
     /// Whether key and value are in the packed layout.
     bool isPacked() { return getKey() && cast<ShapedType>(getKey().getType()).getRank() == 5; }
   }];
+}
+
+def Attn_YieldOp : Attn_Op<"yield", [Pure, Terminator, ParentOneOf<["AttentionOp", "OnlineAttentionOp"]>]> {
+  let summary = "result of a score, mask or prob region";
+  let arguments = (ins AnyTypeOf<[F32, I1]>:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
+def Attn_LoadOp : Attn_Op<"load", [Pure, AttrSizedOperandSegments, ParentOneOf<["AttentionOp", "OnlineAttentionOp"]>, TypesMatchWith<"result is an element of source", "source", "result",
+    "::llvm::cast<ShapedType>($_self).getElementType()">]> {
+  let summary = "value of a captured tensor, in a region of attention";
+  let description = [{
+    `source[indices]`, indices i32. What a region reads for a visible pair must lie within the tensor: it is proven, or
+    checked at run time (status `range`). Pairs that a mask hides are not read.
+    An index that moves with j becomes a contiguous load (clamped to a constant range too), other indices that vary by
+    lane become gathers. On buffers, `ranges` are the least and the greatest element of every 64 of the last dimension
+    (`attn.block_range`), from which the values over a tile are bounded.
+    Constraints: (C1) one index per dimension. (C2) `ranges` is of an integer buffer, `[2, leading dimensions…, ⌈last/64⌉]`.
+  }];
+  let arguments = (ins AnyTypeOf<[RankedTensorOf<[Attn_Float, I1, I8, I32, I64]>,
+                                  StridedMemRefOf<[Attn_Float, I1, I8, I32, I64]>]>:$source, Variadic<I32>:$indices,
+                       Optional<Attn_IdBuffer>:$ranges);
+  let results = (outs AnyTypeOf<[Attn_Float, I1, I8, I32, I64]>:$result);
+  let assemblyFormat = [{ $source `[` $indices `]` (`ranges` $ranges^ `:` type($ranges))? attr-dict `:` type($source) }];
+  let hasVerifier = 1;
+}
+
+def Attn_BlockRangeOp : Attn_Op<"block_range", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "least and greatest of every 64 elements of a buffer's last dimension";
+  let description = [{
+    `ranges[0, …, k]` and `ranges[1, …, k]` are the least and the greatest of `source[…, 64k]` to `source[…, 64k + 63]`, or up to
+    the last one. i1 counts as 0 and 1. Made by `attn-range-captures` for `attn.load`.
+
+    ```mlir
+    attn.block_range %ids outs %ranges : memref<?x?xi32>, memref<2x?x?xi32>
+    ```
+    Constraints: (C1) `source` has rank at least 1; `ranges` is `[2, leading dimensions…, ⌈last/64⌉]`, of i64 if `source` is, else
+    of i32.
+  }];
+  let arguments = (ins StridedMemRefOf<[I1, I8, I32, I64]>:$source, Attn_IdBuffer:$init);
+  let assemblyFormat = "$source `outs` $init attr-dict `:` type($source) `,` type($init)";
+  let hasVerifier = 1;
+}
+
+def Attn_RelativeBiasOp : Attn_DualOp<"relative_bias"> {
+  let summary = "table of relative position biases by distance, from T5's buckets";
+  let description = [{
+    `result[h, d + R] = table[bucket(d), h]` for distances `d = j - i` in `[-R, R]`, R = `max_distance`, with T5's bucket function
+    (Raffel et al. 2020): half of the buckets for each direction when `bidirectional`, else keys after the query share bucket
+    0; of those, the first half exact, the rest logarithmic up to `max_distance`. Where a logarithmic bucket begins is
+    computed in f32 as PyTorch does it.
+
+    ```mlir
+    %t = attn.relative_bias %table {bidirectional} : (tensor<32x8xf32>) -> tensor<8x257xf32>
+    ```
+    Constraints: (C1) `table` is `[buckets, heads]`, static; there are 4 (2 when not bidirectional) to 4096 buckets, an even
+    number when bidirectional; `max_distance` is above the exact ones, at most 2^20. (C2) the result is
+    `[heads, 2·max_distance + 1]` f32.
+  }];
+  let arguments = (ins Attn_FloatShaped:$table, Optional<Attn_FloatBuffer>:$init,
+                       DefaultValuedAttr<I64Attr, "128">:$max_distance, UnitAttr:$bidirectional);
+  let results = (outs Optional<Attn_FloatTensor>:$result);
+  let assemblyFormat = "$table (`outs` $init^)? attr-dict `:` functional-type(operands, results)";
 }
 
 def Attn_PackKeysOp : Attn_UnaryOp<"pack_keys", (ins I64Attr:$heads)> {
@@ -409,34 +508,58 @@ def Attn_ConcatParametersOp : Attn_Op<"concat_parameters", [Pure]> {
 
 def Attn_OnlineAttentionOp : Attn_Op<"online_attention", [AttrSizedOperandSegments,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
-  let summary = "attention of one block of query rows over all keys of one kv head";
+  let summary = "attention of one block of queries of some query heads over the keys of their kv head";
   let description = [{
-    The task of `attn.attention`: `query [rows, head_dim]` and `out [rows, head_dim_v]` are strided views of one
-    query head, `first` is the index of the first row within the queries, `keys` the number of keys.
+    The task of `attn.attention`: `query [queries, group, head_dim]` and `out [queries, group, head_dim_v]` are strided views
+    of `group` query heads that share a kv head; their rows (query, head) are folded. `first` is the index of the first query and
+    `head` the first query head, `batch` the batch row, `keys` the number of keys; `offset` + the query's index is its position.
     Keys and values are packed panels `key [⌈keys/64⌉, head_dim, 64]`, `value [keys, roundup(head_dim_v, 16)]`, or the
     cache's pages: `pages [elements]`, `table [pages of the sequence]`, `page` keys each, `page_stride` elements apart, this
-    head's keys and values at `key_base` and `value_base` within a page, with `past` tokens before this call. `bias [rows, keys]` (the rows may be the same memory) and `key_mask [keys]` as in attention; the latter's presence is only known at run time.
+    head's keys and values at `key_base` and `value_base` within a page. `bias [queries, group, keys]` (dimensions may be the same
+    memory) and `key_mask [keys]` as in attention; the latter's presence is only known at run time. `sink_logits [group]`.
     `scratch` is that of all workers, a row each: the scores of one block, scaled queries, accumulators.
 
     Blocks of 512 keys at absolute multiples are softmaxed on their own maximum and merged in order:
     `m' = max(m, m_b)`, `o' = o·2^(m-m') + o_b·2^(m_b-m')` (Milakov and Gimelshein 2018), in base 2, so a row's bits
-    depend neither on its neighbours nor on how rows are grouped.
+    depend neither on its neighbours nor on how rows are grouped. With `partial` only the keys `from ≤ j < to` are taken, and
+    `out [queries, group, roundup(head_dim_v, 16)]` gets the sum before normalisation, `partial [queries, group, 2]` its maximum (base 2) and denominator;
+    `attn.merge_attention` does the rest.
 
     Constraints: (C1) ranks are as above. (C2) exactly one of key and value, or the cache's operands.
   }];
-  let arguments = !con((ins Attn_FloatBuffer:$query, Index:$first,
+  let arguments = !con((ins Attn_FloatBuffer:$query, Index:$batch, Index:$head, Index:$first, Index:$offset,
       Index:$keys, Optional<Attn_FloatBuffer>:$key, Optional<Attn_FloatBuffer>:$value,
       Optional<Attn_FloatBuffer>:$pages, Optional<Attn_IdBuffer>:$table, Optional<Index>:$page,
-      Optional<Index>:$page_stride, Optional<Index>:$key_base, Optional<Index>:$value_base, Optional<Index>:$past,
-      Optional<Attn_FloatBuffer>:$bias, Optional<Attn_IdBuffer>:$key_mask, Attn_FloatBuffer:$init,
-      Optional<Attn_FloatBuffer>:$lse,
-      Attn_Scratch:$scratch), scoreAttributes);
+      Optional<Index>:$page_stride, Optional<Index>:$key_base, Optional<Index>:$value_base,
+      Optional<AnyTypeOf<[Attn_FloatBuffer, StridedMemRefOf<[I1]>]>>:$bias, Optional<Attn_IdBuffer>:$key_mask,
+      Optional<Attn_FloatBuffer>:$sink_logits, Optional<Index>:$from, Optional<Index>:$to, Attn_FloatBuffer:$init,
+      Optional<Attn_FloatBuffer>:$lse, Optional<Attn_FloatBuffer>:$partial, Attn_Scratch:$scratch), scoreAttributes);
+  let regions = scoreRegions;
+  let hasRegionVerifier = 1;
   let assemblyFormat = [{
-    $query `first` $first `keys` $keys (`packed` $key^ `,` $value)?
-    (`pages` $pages^ `[` $table `]` `of` $page `stride` $page_stride `at` $key_base `,` $value_base `past` $past)?
-    (`bias` $bias^)? (`key_mask` $key_mask^)? `outs` $init (`lse` $lse^)? `scratch` $scratch attr-dict
+    $query `batch` $batch `head` $head `first` $first `offset` $offset `keys` $keys (`packed` $key^ `,` $value)?
+    (`pages` $pages^ `[` $table `]` `of` $page `stride` $page_stride `at` $key_base `,` $value_base)?
+    (`bias` $bias^)? (`key_mask` $key_mask^)? (`sink_logits` $sink_logits^)? (`from` $from^ `to` $to)? `outs` $init
+    (`lse` $lse^)? (`partial` $partial^)? `scratch` $scratch attr-dict `` custom<ScoreRegions>($score_mod, $mask_mod, $prob_mod)
     `:` type(operands)
   }];
+  let builders = [OpBuilder<(ins "Value":$query, "Value":$batch, "Value":$head, "Value":$first, "Value":$offset,
+                             "Value":$keys, "Value":$init, "Value":$scratch)>];
+  let hasVerifier = 1;
+}
+
+def Attn_MergeAttentionOp : Attn_Op<"merge_attention", [AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "attention of some rows from its parts over the keys";
+  let description = [{
+    The task after `attn.online_attention` with `partial`: merges `parts [splits, rows, roundup(head_dim_v, 16)]` with their
+    `maxima [splits, rows, 2]` in order, normalises, and writes `out [queries, group, head_dim_v]` and `lse [queries, group]`. `sink_logits [group]`.
+    Constraints: (C1) ranks are as above.
+  }];
+  let arguments = (ins Attn_FloatBuffer:$parts, Attn_FloatBuffer:$maxima, Optional<Attn_FloatBuffer>:$sink_logits,
+                       Attn_FloatBuffer:$init, Optional<Attn_FloatBuffer>:$lse);
+  let assemblyFormat = [{ $parts `,` $maxima (`sink_logits` $sink_logits^)? `outs` $init (`lse` $lse^)? attr-dict
+                          `:` type(operands) }];
   let hasVerifier = 1;
 }
 

@@ -3,7 +3,9 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
 
 namespace attnc::attn {
 
@@ -283,14 +285,65 @@ bool broadcasts(ArrayRef<int64_t> value, ArrayRef<int64_t> target) {
     return std::get<0>(p) == 1 || compatible(std::get<0>(p), std::get<1>(p));
   });
 }
+bool isScalar(Type type) {
+  return type.isIndex() || isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(type) ||
+         (isa<IntegerType>(type) && type.getIntOrFloatBitWidth() <= 64);
+}
+
+/// A remainder by 0 counts as speculatable upstream, but processors trap.
+bool dividesSafely(Operation *op) {
+  APInt by;
+  return !isa<arith::DivSIOp, arith::DivUIOp, arith::CeilDivSIOp, arith::CeilDivUIOp, arith::FloorDivSIOp,
+              arith::RemSIOp, arith::RemUIOp>(op) ||
+         (matchPattern(op->getOperand(1), m_ConstantInt(&by)) && !by.isZero() && !by.isAllOnes());
+}
+
+/// Arguments, results and ops of the regions of attention: scalars that can always be computed.
+LogicalResult verifyScoreRegions(Operation *op) {
+  for (auto [i, region] : llvm::enumerate(op->getRegions())) {
+    if (region.empty())
+      continue;
+    auto kind = ScoreRegion(i);
+    StringRef name = getName(kind);
+    SmallVector<Type> arguments = regionArguments(op->getContext(), kind);
+    if (!region.hasOneBlock() || region.front().getArgumentTypes() != TypeRange(arguments))
+      return op->emitOpError() << "expected one block in '" << name << "' with arguments " << arguments;
+    for (Operation &inner : region.front()) {
+      if (auto yield = dyn_cast<YieldOp>(inner)) {
+        if (yield.getValue().getType().isF32() != (kind != ScoreRegion::mask))
+          return yield.emitOpError() << "expected '" << name << "' to yield "
+                                     << (kind == ScoreRegion::mask ? "i1" : "f32") << ", got "
+                                     << yield.getValue().getType();
+        continue;
+      }
+      if (auto load = dyn_cast<LoadOp>(inner))
+        if (isa<MemRefType>(load.getSource().getType()) != (op->getNumResults() == 0))
+          return load.emitOpError() << "expected captured " << (op->getNumResults() == 0 ? "buffers" : "tensors")
+                                    << " in '" << name << "', got " << load.getSource().getType();
+      bool known = isa<LoadOp>(inner) || (isa_and_nonnull<arith::ArithDialect, math::MathDialect>(inner.getDialect()) &&
+                                          llvm::all_of(inner.getOperandTypes(), isScalar));
+      if (!known || inner.getNumResults() != 1 || !isScalar(inner.getResult(0).getType()))
+        return inner.emitOpError() << "expected attn.load, and ops of arith and math on scalars of at most 64 bits, in '"
+                                   << name << "'";
+      if (!isMemoryEffectFree(&inner) || !isSpeculatable(&inner) || !dividesSafely(&inner))
+        return inner.emitOpError() << "expected an op without side effects that can always be computed in '" << name
+                                   << "'; divide by constants other than 0 and -1";
+    }
+  }
+  return success();
+}
 } // namespace
 
 LogicalResult AttentionOp::verify() {
   FailureOr<Value> out = destination(*this, getInit());
   if (failed(out))
     return failure();
-  if (getOutputs().size() > 2)
-    return emitOpError() << "expected at most 2 results, out and lse, got " << getOutputs().size();
+  size_t most = getScores() ? 3 : 2;
+  if (getOutputs().size() > most || (getScores() && getOutputs().size() == 1))
+    return emitOpError() << "expected " << (getScores() ? "out, maybe lse, and scores" : "at most out and lse")
+                         << " as results, got " << getOutputs().size();
+  if (bool(getScoresInit()) != (getInit() && getScores()))
+    return emitOpError("expected 'scores' to say at which point exactly when scores are a result");
   int64_t rank = shaped(getQuery()).getRank();
   if (rank != 3 && rank != 4) // C1
     return emitOpError() << "expected query of rank 3 or 4, got " << shaped(getQuery());
@@ -375,29 +428,130 @@ LogicalResult AttentionOp::verify() {
     return emitOpError("expected 'window_left' with 'sinks'");
   if (getSoftCap() && !(getSoftCap()->convertToDouble() > 0))
     return emitOpError() << "expected soft_cap above 0, got " << getSoftCap()->convertToDouble();
-  if (Value lse = getLseInit() ? Value(getLseInit()) : getLse()) { // C11
-    if (!shaped(lse).getElementType().isF32())
-      return emitOpError() << "expected lse element type f32, got " << shaped(lse).getElementType();
-    return expectShape(*this, "lse", lse, {batch, heads, rows});
-  }
+  auto expectF32 = [&](StringRef name, Value value, ArrayRef<int64_t> expected) -> LogicalResult {
+    if (value && !shaped(value).getElementType().isF32())
+      return emitOpError() << "expected " << name << " element type f32, got " << shaped(value).getElementType();
+    return value ? expectShape(*this, name, value, expected) : success();
+  };
+  if (failed(expectF32("lse", getLseInit() ? Value(getLseInit()) : getLse(), {batch, heads, rows})) || // C11
+      failed(expectF32("scores", getScoresInit() ? Value(getScoresInit()) : getScoresResult(),
+                       {batch, heads, rows, keys})))
+    return failure();
+  if (getScores() && getCache())
+    return emitOpError("expected scores of keys that are not cached");
+  int64_t dyn = ShapedType::kDynamic;
+  if (failed(expectF32("sink_logits", getSinkLogits(), {heads})) || // C13
+      failed(expectF32("alibi", getAlibi(), {heads})) || failed(expectF32("relative", getRelative(), {heads, dyn})))
+    return failure();
+  if (getRelative() && (last(getRelative()) % 2 != 1 || last(getRelative()) > std::numeric_limits<int32_t>::max()))
+    return emitOpError() << "expected relative of an odd, static number of distances, got " << shaped(getRelative());
+  int64_t sequences = dyn; // of a ragged batch
+  if (getRagged() && shaped(getRagged()).getRank() == 1 && !ShapedType::isDynamic(last(getRagged())))
+    sequences = last(getRagged()) - 1;
+  if ((getPrefix() && failed(expectShape(*this, "prefix", getPrefix(), {getRagged() ? sequences : batch}))) || // C9
+      (getDocuments() &&
+       failed(expectShape(*this, "documents", getDocuments(), {batch, getCache() ? dyn : keys}))))
+    return failure();
+  if (getRaggedKeys() && !getRagged()) // C14
+    return emitOpError("expected 'ragged' with 'ragged_keys'");
+  if (!getRagged())
+    return success();
+  if (failed(expectRank(*this, "ragged", getRagged(), 1)))
+    return failure();
+  if (last(getRagged()) == 0)
+    return emitOpError() << "expected ragged of at least 1 offset, got " << shaped(getRagged());
+  if (getRaggedKeys() && failed(expectShape(*this, "ragged_keys", getRaggedKeys(), shape(getRagged()))))
+    return failure();
+  if (rank != 3 || !compatible(batch, 1))
+    return emitOpError() << "expected query [1, rows, features] with 'ragged', got " << shaped(getQuery());
+  if (getCache() || getBias() || getKeyMask() || getKvLen() || getDocuments() || getScores() || getBottomRight())
+    return emitOpError("expected no cache, bias, key_mask, kv_len, documents, scores or bottom_right with 'ragged'");
   return success();
 }
 
+/// Ranges of 64 elements of `source`: [2, leading dimensions…, ⌈last/64⌉].
+static LogicalResult expectRanges(Operation *op, Value source, Value ranges) {
+  auto element = dyn_cast<IntegerType>(shaped(source).getElementType());
+  if (!element || shaped(source).getRank() == 0)
+    return op->emitOpError() << "expected ranges of integers in a buffer of rank at least 1, got " << source.getType();
+  Type expected = IntegerType::get(op->getContext(), element.getWidth() == 64 ? 64 : 32);
+  if (shaped(ranges).getElementType() != expected)
+    return op->emitOpError() << "expected ranges of " << expected << ", got " << shaped(ranges).getElementType();
+  SmallVector<int64_t> sizes(shape(source));
+  sizes.back() = ShapedType::isDynamic(sizes.back()) ? sizes.back() : llvm::divideCeil(sizes.back(), kKeyPanel);
+  sizes.insert(sizes.begin(), 2);
+  return expectShape(op, "ranges", ranges, sizes);
+}
+
+LogicalResult BlockRangeOp::verify() { return expectRanges(*this, getSource(), getInit()); } // C1
+
+LogicalResult AttentionOp::verifyRegions() { return verifyScoreRegions(*this); } // C12
+
+LogicalResult LoadOp::verify() {
+  if (int64_t(getIndices().size()) != shaped(getSource()).getRank()) // C1
+    return emitOpError() << "expected " << shaped(getSource()).getRank() << " indices of " << getSource().getType()
+                         << ", got " << getIndices().size();
+  if (!getRanges())
+    return success();
+  if (!isa<MemRefType>(getSource().getType()) || !isa<IntegerType>(shaped(getSource()).getElementType()) ||
+      getIndices().empty()) // C2
+    return emitOpError() << "expected 'ranges' of a buffer of integers, got " << getSource().getType();
+  SmallVector<int64_t> expected(shape(getSource()));
+  if (!ShapedType::isDynamic(expected.back()))
+    expected.back() = llvm::divideCeil(expected.back(), kKeyPanel);
+  expected.insert(expected.begin(), 2);
+  return expectShape(*this, "ranges", getRanges(), expected);
+}
+
+LogicalResult RelativeBiasOp::verify() {
+  FailureOr<Value> out = destination(*this, getInit());
+  if (failed(out) || failed(expectRank(*this, "table", getTable(), 2)))
+    return failure();
+  int64_t buckets = shape(getTable())[0], heads = shape(getTable())[1], distance = getMaxDistance();
+  if (!shaped(getTable()).hasStaticShape() || (getBidirectional() && buckets % 2)) // C1
+    return emitOpError() << "expected a static table" << (getBidirectional() ? " of an even number of buckets" : "")
+                         << ", got " << shaped(getTable());
+  int64_t exact = buckets / (getBidirectional() ? 4 : 2);
+  if (exact < 1 || buckets > 4096 || distance <= exact || distance > (int64_t(1) << 20))
+    return emitOpError() << "expected " << (getBidirectional() ? 4 : 2)
+                         << " to 4096 buckets and a max_distance of " << exact + 1 << " to 2^20, got " << buckets
+                         << " and " << distance;
+  if (!shaped(*out).getElementType().isF32()) // C2
+    return emitOpError() << "expected result element type f32, got " << shaped(*out).getElementType();
+  return expectShape(*this, "result", *out, {heads, 2 * distance + 1}); // C2
+}
+
 LogicalResult OnlineAttentionOp::verify() {
-  for (auto [name, value, rank] : {std::tuple<StringRef, Value, int64_t>{"query", getQuery(), 2},
-                                   {"outs", getInit(), 2},
+  for (auto [name, value, rank] : {std::tuple<StringRef, Value, int64_t>{"query", getQuery(), 3},
+                                   {"outs", getInit(), 3},
                                    {"key", getKey(), 3},
                                    {"value", getValue(), 2},
                                    {"pages", getPages(), 1},
                                    {"table", getTable(), 1},
+                                   {"bias", getBias(), 3},
                                    {"key_mask", getKeyMask(), 1},
-                                   {"lse", getLse(), 1}}) // C1
+                                   {"sink_logits", getSinkLogits(), 1},
+                                   {"lse", getLse(), 2},
+                                   {"partial", getPartial(), 3}}) // C1
     if (value && failed(expectRank(*this, name, value, rank)))
       return failure();
-  Value cache[] = {getPages(), getTable(), getPage(), getPageStride(), getKeyBase(), getValueBase(), getPast()};
+  Value cache[] = {getPages(), getTable(), getPage(), getPageStride(), getKeyBase(), getValueBase()};
   int64_t packed = bool(getKey()) + bool(getValue()), paged = llvm::count_if(cache, [](Value v) { return bool(v); });
-  if (!(packed == 2 && paged == 0) && !(packed == 0 && paged == 7)) // C2
+  if (!(packed == 2 && paged == 0) && !(packed == 0 && paged == 6)) // C2
     return emitOpError("expected either key and value, or all of the cache's operands");
+  return success();
+}
+
+LogicalResult OnlineAttentionOp::verifyRegions() { return verifyScoreRegions(*this); }
+
+LogicalResult MergeAttentionOp::verify() {
+  for (auto [name, value, rank] : {std::tuple<StringRef, Value, int64_t>{"parts", getParts(), 3},
+                                   {"maxima", getMaxima(), 3},
+                                   {"sink_logits", getSinkLogits(), 1},
+                                   {"outs", getInit(), 3},
+                                   {"lse", getLse(), 2}}) // C1
+    if (value && failed(expectRank(*this, name, value, rank)))
+      return failure();
   return success();
 }
 

@@ -30,6 +30,14 @@ MemRefType bufferType(Type tensor) {
   return MemRefType::get(type.getShape(), type.getElementType());
 }
 
+/// Of an argument that may have any strides but of the innermost dimension.
+MemRefType stridedBufferType(Type tensor) {
+  MemRefType type = bufferType(tensor);
+  SmallVector<int64_t> strides(type.getRank(), ShapedType::kDynamic);
+  strides.back() = 1;
+  return MemRefType::get(type.getShape(), type.getElementType(), StridedLayoutAttr::get(type.getContext(), 0, strides));
+}
+
 /// The new arguments of one function.
 struct FunctionBuffers {
   Value context, pages, table, past, page, weights, workspace, workers;
@@ -79,7 +87,8 @@ void BufferizeFunction::convertSignature() {
     }
     argAttrs.push_back(func.getArgAttrDict(i) ? func.getArgAttrDict(i) : none);
     if (isa<RankedTensorType>(type)) {
-      BlockArgument replacement = body.insertArgument(next, bufferType(type), loc);
+      MemRefType buffer = func.getArgAttr(i, kStridedAttr) ? stridedBufferType(type) : bufferType(type);
+      BlockArgument replacement = body.insertArgument(next, buffer, loc);
       map.map(arg, replacement); // the tensor argument stays until its users are gone
       ++next;
     }
@@ -336,6 +345,7 @@ LogicalResult BufferizeFunction::visit(Operation *op) {
       .Default([&](Operation *op) -> LogicalResult {
         if (isa<AttnDialect>(op->getDialect())) {
           // The same op with buffers, and its results' buffers after `outs`.
+          op->walk([&](LoadOp load) { load.getSourceMutable().assign(buffer(load.getSource())); });
           FailureOr<SmallVector<Value>> outs = allocateResults(op);
           return failed(outs) ? failure() : createBufferForm(b, op, bufferOperands(op), *outs);
         }
@@ -414,20 +424,34 @@ struct Bufferize : impl::BufferizeBase<Bufferize> {
 } // namespace
 
 LogicalResult createBufferForm(OpBuilder &b, Operation *op, ValueRange operands, ValueRange outs) {
-  // Segments of optional operands: the buffers go into `init` and what follows it; `lse_init`, `state_init`, `scratch` do.
+  // Segments of optional operands, from the last one: `init`, `lse_init` and `scores_init`; `init` and `state_init` before
+  // `scratch`; `init` before `scratch`; `init`.
+  SmallVector<size_t> outSegments = {1};
+  if (isa<LinearOp>(op))
+    outSegments = {2};
+  else if (isa<LinearAttentionOp>(op))
+    outSegments = outs.size() == 1 ? SmallVector<size_t>{3} : SmallVector<size_t>{3, 2};
+  else if (auto attention = dyn_cast<AttentionOp>(op)) {
+    outSegments = {3};
+    if (attention.getLse())
+      outSegments.push_back(2);
+    if (attention.getScoresResult())
+      outSegments.push_back(1);
+  }
   OperationState state(op->getLoc(), op->getName());
   SmallVector<NamedAttribute> attrs(op->getDiscardableAttrs());
   SmallVector<Value> all(operands);
-  size_t afterInit = isa<LinearAttentionOp>(op) ? 2 : isa<AttentionOp, LinearOp>(op) ? 1 : 0;
   all.append(outs.begin(), outs.end());
   state.addOperands(all);
   state.addAttributes(attrs);
+  for (Region &region : op->getRegions())
+    state.addRegion()->takeBody(region);
   state.propertiesAttr = op->getPropertiesAsAttribute();
   if (auto properties = dyn_cast_or_null<DictionaryAttr>(state.propertiesAttr)) {
     if (auto segments = properties.getAs<DenseI32ArrayAttr>("operandSegmentSizes")) {
       SmallVector<int32_t> sizes(segments.asArrayRef());
-      for (size_t i = 0; i < outs.size(); ++i)
-        sizes[sizes.size() - 1 - afterInit + i] = 1;
+      for (size_t segment : outSegments)
+        sizes[sizes.size() - segment] = 1;
       NamedAttrList list(properties);
       list.set("operandSegmentSizes", b.getDenseI32ArrayAttr(sizes));
       state.propertiesAttr = list.getDictionary(op->getContext());

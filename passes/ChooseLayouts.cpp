@@ -37,12 +37,28 @@ struct PackKeysAndValues : OpRewritePattern<AttentionOp> {
   }
 };
 
+/// Arguments of an entry that only attention reads need not be contiguous.
+void markStrided(func::FuncOp func) {
+  if (!func.isPublic())
+    return;
+  for (BlockArgument argument : func.getArguments()) {
+    auto type = dyn_cast<RankedTensorType>(argument.getType());
+    bool strided = type && type.getRank() > 0 && llvm::all_of(argument.getUses(), [](OpOperand &use) {
+      return isa<PackKeysOp, PackValuesOp>(use.getOwner()) ||
+             (isa<AttentionOp>(use.getOwner()) && use.getOperandNumber() == 0);
+    });
+    if (strided && !argument.use_empty())
+      func.setArgAttr(argument.getArgNumber(), kStridedAttr, UnitAttr::get(func.getContext()));
+  }
+}
+
 struct ChooseLayouts : impl::ChooseLayoutsBase<ChooseLayouts> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<PackKeysAndValues>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    markStrided(getOperation());
   }
 };
 } // namespace

@@ -52,8 +52,27 @@ struct Emit {
     return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vec(), APFloat(float(v))));
   }
   Value broadcast(Value scalar) { return vector::BroadcastOp::create(b, loc, vec(), scalar); }
-  Value load(Value memref, ValueRange at) { return vector::LoadOp::create(b, loc, vec(), memref, at); }
-  void store(Value v, Value memref, ValueRange at) { vector::StoreOp::create(b, loc, v, memref, at); }
+  // Memory may hold 16-bit types; values are f32.
+  VectorType vecOf(Value memref) { return VectorType::get({lanes}, cast<MemRefType>(memref.getType()).getElementType()); }
+  Value toF32(Value v) {
+    Type type = getElementTypeOrSelf(v.getType());
+    if (type.isF32())
+      return v;
+    auto vector = dyn_cast<VectorType>(v.getType());
+    return arith::ExtFOp::create(b, loc, vector ? Type(vector.clone(b.getF32Type())) : Type(b.getF32Type()), v);
+  }
+  Value fromF32(Value v, Type element) {
+    if (getElementTypeOrSelf(v.getType()) == element)
+      return v;
+    auto vector = dyn_cast<VectorType>(v.getType());
+    return arith::TruncFOp::create(b, loc, vector ? Type(vector.clone(element)) : element, v);
+  }
+  Value load(Value memref, ValueRange at) {
+    return toF32(vector::LoadOp::create(b, loc, vecOf(memref), memref, at));
+  }
+  void store(Value v, Value memref, ValueRange at) {
+    vector::StoreOp::create(b, loc, fromF32(v, vecOf(memref).getElementType()), memref, at);
+  }
   Value load1(Value memref, ValueRange at) { return memref::LoadOp::create(b, loc, memref, at); }
   void store1(Value v, Value memref, ValueRange at) { memref::StoreOp::create(b, loc, v, memref, at); }
   Value fma(Value a, Value c, Value acc) { return vector::FMAOp::create(b, loc, a, c, acc); }
@@ -73,12 +92,14 @@ struct Emit {
     return vector::CreateMaskOp::create(b, loc, VectorType::get({lanes}, b.getI1Type()), valid);
   }
   Value load(Value memref, ValueRange at, Value mask) {
-    return mask ? vector::MaskedLoadOp::create(b, loc, vec(), memref, at, mask, splat(0)).getResult()
-                : load(memref, at);
+    if (!mask)
+      return load(memref, at);
+    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(vecOf(memref)));
+    return toF32(vector::MaskedLoadOp::create(b, loc, vecOf(memref), memref, at, mask, zero));
   }
   void store(Value v, Value memref, ValueRange at, Value mask) {
     if (mask)
-      vector::MaskedStoreOp::create(b, loc, memref, at, mask, v);
+      vector::MaskedStoreOp::create(b, loc, memref, at, mask, fromF32(v, vecOf(memref).getElementType()));
     else
       store(v, memref, at);
   }
@@ -136,6 +157,8 @@ void populateEmitLinear(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitAttention(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitLinearAttention(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitRows(RewritePatternSet &patterns, attn::TargetAttr target);
+void populateEmitRelativeBias(RewritePatternSet &patterns);
+void populateEmitRanges(RewritePatternSet &patterns);
 
 /// Tasks of `op`, the same op on views with scratch memory for each of `workers`; an error if it cannot be lowered.
 LogicalResult tileLinearAttention(Emit &e, attn::LinearAttentionOp op, attn::TargetAttr target, Value workers);

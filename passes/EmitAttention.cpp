@@ -1,60 +1,52 @@
 //===- EmitAttention.cpp - attn.online_attention to vector loops ----------------------------===//
 //
-//   for R query rows:
-//     Q' = q·scale·log2(e)
-//     for blocks of 512 keys, as far as any of the rows sees:
+//   for each row (query, head):  Q' = q·scale·log2(e); visible keys
+//   for blocks of 512 keys, as far as any of the rows sees:
+//     for R rows:
 //       for panels of keys:  S[R][panel] = Q'·K, masked where the panel is partial; row maxima
 //       P = 2^(S - max), l_b = ΣP;  O_b = P·V
 //       merge (O, m, l) with (O_b, m_b, l_b)
-//     out = O / l
+//   out = O / l
 //
-// Keys are lanes. Every row decides on its own maximum, and blocks start at multiples of 512, so a row's bits do not
-// depend on its neighbours. The running maximum starts at a finite -1e30 so that rows without keys need no special case.
+// Keys are lanes; a block of K and V stays in the second-level cache for all rows. Every row decides on its own maximum,
+// and blocks start at multiples of 512, so a row's bits do not depend on its neighbours.
 //
 //===----------------------------------------------------------------------------------===//
-#include "passes/Emit.h"
+#include "passes/AttentionEmitter.h"
+
+#include "runtime/attn_abi.h"
 
 namespace attnc {
 using namespace attn;
 
-namespace {
+AttentionEmitter::AttentionEmitter(PatternRewriter &b, OnlineAttentionOp op, TargetAttr target)
+    : e(b, op.getLoc(), target.getLanes()), op(op), target(target) {
+  headDim = cast<MemRefType>(op.getQuery().getType()).getDimSize(2);
+  headDimV = op.getPartial() ? 0 : cast<MemRefType>(op.getInit().getType()).getDimSize(2);
+  valueStride = op.getPartial() ? cast<MemRefType>(op.getInit().getType()).getDimSize(2)
+                                : int64_t(llvm::alignTo(headDimV, kPanel));
+}
 
-constexpr int64_t kBlock = 512;
-constexpr double kLog2e = 1.4426950408889634;
-constexpr float kNoKeys = -1e30f;
-
-struct AttentionEmitter {
-  Emit e;
-  OnlineAttentionOp op;
-  TargetAttr target;
-  int64_t headDim, headDimV, valueStride; // f32
-  Value scores, queries, out, block;      // scratch: [R, 512], [R, head_dim], [R, dvp], [R, dvp]
-  Value hasMask;                          // i1, or null: key_mask given at run time
-
-  AttentionEmitter(PatternRewriter &b, OnlineAttentionOp op, TargetAttr target)
-      : e(b, op.getLoc(), target.getLanes()), op(op), target(target) {
-    headDim = cast<MemRefType>(op.getQuery().getType()).getDimSize(1);
-    headDimV = cast<MemRefType>(op.getInit().getType()).getDimSize(1);
-    valueStride = llvm::alignTo(headDimV, kPanel);
-  }
-
-  int64_t keyVectors() const { return target.getKeyLanes() / e.lanes; }
-
-  void run();
-  void emitRows(int64_t rows, Value row);
-  SmallVector<Value> emitScores(int64_t rows, Value row, Value keyBlock, Value key, ValueRange low, ValueRange high);
-  void emitProduct(int64_t rows, Value keyBlock, Value start, Value end, bool skipMasked);
-  Value isFinite(int64_t rows);
-
-  Value pageOf(Value key);
-  Value keyPanel(Value key, Value &panel);
-  Value valueRows(Value key, Value &row);
-};
+//===----------------------------------------------------------------------===//
+// Keys and values
+//===----------------------------------------------------------------------===//
 
 /// Elements of `pages` at which the page that holds `key` starts.
 Value AttentionEmitter::pageOf(Value key) {
   Value entry = e.toIndex(e.load1(op.getTable(), e.divFloor(key, op.getPage())));
   return e.mul(entry, op.getPageStride());
+}
+
+/// Part of a page as a contiguous buffer.
+Value AttentionEmitter::pageView(Value offset, ArrayRef<int64_t> shape) {
+  SmallVector<int64_t> strides(shape.size(), 1);
+  for (int64_t d = int64_t(shape.size()) - 2; d >= 0; --d)
+    strides[d] = strides[d + 1] * shape[d + 1];
+  auto type = MemRefType::get(shape, cast<MemRefType>(op.getPages().getType()).getElementType(),
+                              StridedLayoutAttr::get(e.b.getContext(), ShapedType::kDynamic, strides));
+  return memref::ReinterpretCastOp::create(e.b, e.loc, type, op.getPages(), OpFoldResult(offset),
+                                           getAsIndexOpFoldResult(e.b.getContext(), shape),
+                                           getAsIndexOpFoldResult(e.b.getContext(), strides));
 }
 
 /// A buffer [.., head_dim, 64] and the index of the panel in it that holds `key`.
@@ -65,14 +57,8 @@ Value AttentionEmitter::keyPanel(Value key, Value &panel) {
   }
   panel = e.idx(0);
   Value inPage = e.divFloor(e.rem(key, op.getPage()), kKeyPanel);
-  Value offset = e.add(e.add(pageOf(key), op.getKeyBase()), e.mul(inPage, headDim * kKeyPanel));
-  auto type = MemRefType::get({1, headDim, kKeyPanel}, e.b.getF32Type(),
-                              StridedLayoutAttr::get(e.b.getContext(), ShapedType::kDynamic,
-                                                     {headDim * kKeyPanel, kKeyPanel, 1}));
-  return memref::ReinterpretCastOp::create(
-      e.b, e.loc, type, op.getPages(), OpFoldResult(offset),
-      ArrayRef<OpFoldResult>{e.b.getIndexAttr(1), e.b.getIndexAttr(headDim), e.b.getIndexAttr(kKeyPanel)},
-      ArrayRef<OpFoldResult>{e.b.getIndexAttr(headDim * kKeyPanel), e.b.getIndexAttr(kKeyPanel), e.b.getIndexAttr(1)});
+  return pageView(e.add(e.add(pageOf(key), op.getKeyBase()), e.mul(inPage, headDim * kKeyPanel)),
+                  {1, headDim, kKeyPanel});
 }
 
 /// A buffer [.., dvp] and the row in it of `key`, a multiple of 64; the following 63 rows are of the next keys.
@@ -82,145 +68,216 @@ Value AttentionEmitter::valueRows(Value key, Value &row) {
     return op.getValue();
   }
   row = e.idx(0);
-  Value offset = e.add(e.add(pageOf(key), op.getValueBase()), e.mul(e.rem(key, op.getPage()), valueStride));
-  auto type = MemRefType::get({kKeyPanel, valueStride}, e.b.getF32Type(),
-                              StridedLayoutAttr::get(e.b.getContext(), ShapedType::kDynamic, {valueStride, 1}));
-  return memref::ReinterpretCastOp::create(
-      e.b, e.loc, type, op.getPages(), OpFoldResult(offset),
-      ArrayRef<OpFoldResult>{e.b.getIndexAttr(kKeyPanel), e.b.getIndexAttr(valueStride)},
-      ArrayRef<OpFoldResult>{e.b.getIndexAttr(valueStride), e.b.getIndexAttr(1)});
+  return pageView(e.add(e.add(pageOf(key), op.getValueBase()), e.mul(e.rem(key, op.getPage()), valueStride)),
+                  {kKeyPanel, valueStride});
 }
 
-void AttentionEmitter::run() {
+//===----------------------------------------------------------------------===//
+// The nest
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Scratch of one worker, cut into buffers one after the other.
+struct ScratchLayout {
+  int64_t words = 0; // of 4 bytes
+  int64_t take(int64_t n) { return std::exchange(words, words + int64_t(llvm::alignTo(n, kPanel))); }
+};
+} // namespace
+
+void AttentionEmitter::layOutScratch() {
   OpBuilder &b = e.b;
   auto scratchType = cast<MemRefType>(op.getScratch().getType());
   Value bytes = memref::CollapseShapeOp::create(b, e.loc, op.getScratch(), SmallVector<ReassociationIndices>{{0, 1}});
   Value base = e.mul(WorkerOp::create(b, e.loc), scratchType.getDimSize(1));
-  int64_t offset = 0;
-  auto view = [&](int64_t columns) -> Value {
-    Value v = memref::ViewOp::create(b, e.loc, MemRefType::get({target.getQueryRows(), columns}, b.getF32Type()), bytes,
-                                     e.add(base, offset * 4), ValueRange());
-    offset += target.getQueryRows() * columns;
-    return v;
+  ScratchLayout layout;
+  auto view = [&](ArrayRef<int64_t> shape, Type type) -> Value {
+    int64_t offset = layout.take(ShapedType::getNumElements(shape));
+    return memref::ViewOp::create(b, e.loc, MemRefType::get(shape, type), bytes, e.add(base, offset * 4), ValueRange());
   };
-  scores = view(kBlock);
-  queries = view(llvm::alignTo(headDim, kPanel));
-  out = view(valueStride);
-  block = view(valueStride);
+  Type f32 = b.getF32Type(), i32 = b.getI32Type();
+  queries = view({kTaskRows, int64_t(llvm::alignTo(headDim, kPanel))}, f32);
+  out = view({kTaskRows, valueStride}, f32);
+  scores = view({target.getQueryRows(), kBlock}, f32);
+  block = view({target.getQueryRows(), valueStride}, f32);
+  for (Value *array : {&maxima, &sums})
+    *array = view({kTaskRows}, f32);
+  for (Value *array : {&low, &high, &sinkEnd, &head, &position})
+    *array = view({kTaskRows}, i32);
+  classes = view({kBlock / kKeyPanel}, i32);
+  outside = view({1}, i32);
+}
+
+int64_t attentionScratch(TargetAttr target, int64_t headDim, int64_t headDimV) {
+  int64_t dvp = llvm::alignTo(headDimV, kPanel);
+  return kTaskRows * (int64_t(llvm::alignTo(headDim, kPanel)) + dvp + 7) + target.getQueryRows() * (kBlock + dvp) +
+         2 * kPanel;
+}
+
+void AttentionEmitter::run() {
+  OpBuilder &b = e.b;
+  group = e.dim(op.getQuery(), 1);
+  rows = e.mul(e.dim(op.getQuery(), 0), group);
+  layOutScratch();
   if (op.getKeyMask()) {
     Value pointer = memref::ExtractAlignedPointerAsIndexOp::create(b, e.loc, op.getKeyMask());
     hasMask = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, pointer, e.idx(0));
   }
-  Value rows = e.dim(op.getQuery(), 0), tile = e.idx(target.getQueryRows());
-  Value whole = e.mul(e.divFloor(rows, tile), tile);
-  e.loop(e.idx(0), whole, target.getQueryRows(), [&](Value r) { emitRows(target.getQueryRows(), r); });
-  e.loop(whole, rows, 1, [&](Value r) { emitRows(1, r); });
+  e.store1(arith::ConstantIntOp::create(b, e.loc, 0, 32), outside, e.idx(0));
+  prepareRows();
+  if (op.getProbMod().empty()) {
+    walkBlocks(online);
+  } else {
+    walkBlocks(statistics);
+    walkBlocks(probabilities);
+  }
+  finish();
+  Value bad = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, e.load1(outside, e.idx(0)),
+                                    arith::ConstantIntOp::create(b, e.loc, 0, 32));
+  if (!op.getScoreMod().empty() || !op.getMaskMod().empty() || !op.getProbMod().empty())
+    FailOp::create(b, e.loc, bad, ATTN_RANGE, "attention: expected indices of attn.load within the captured tensor");
 }
 
-/// S = Q'·K of `rows` queries, the first of them `row`, and one tile of keys at `key`, to scores[:, key - keyBlock ..]; returns max(S) by lane.
-SmallVector<Value> AttentionEmitter::emitScores(int64_t rows, Value row, Value keyBlock, Value key, ValueRange low,
-                                                ValueRange high) {
-  OpBuilder &b = e.b;
-  int64_t vectors = keyVectors();
-  Value panel, keys = keyPanel(key, panel);
-  Value within = e.rem(key, e.idx(kKeyPanel));
-  SmallVector<Value> columns;
-  for (int64_t v = 0; v < vectors; ++v)
-    columns.push_back(e.add(within, v * e.lanes));
-  SmallVector<Value> s(rows * vectors, e.splat(0));
-  s = e.loop(e.idx(0), e.idx(headDim), 1, s, [&](Value d, ValueRange carried) {
-    SmallVector<Value> acc(carried), k;
-    for (int64_t v = 0; v < vectors; ++v)
-      k.push_back(e.load(keys, {panel, d, columns[v]}));
-    for (int64_t r = 0; r < rows; ++r) {
-      Value q = e.broadcast(e.load1(queries, {e.idx(r), d}));
-      for (int64_t v = 0; v < vectors; ++v)
-        acc[r * vectors + v] = e.fma(q, k[v], acc[r * vectors + v]);
+void AttentionEmitter::prepareRows() {
+  double scale = op.getScale()->convertToDouble() * (isNatural() ? 1.0 : kLog2e);
+  auto i32 = [&](Value v) { return arith::IndexCastOp::create(e.b, e.loc, e.b.getI32Type(), v).getResult(); };
+  e.loop(e.idx(0), e.dim(op.getQuery(), 0), 1, [&](Value q) {
+    Value at = e.add(op.getOffset(), e.add(op.getFirst(), q));
+    // Keys lo ≤ j < hi are visible, and j < sink, but for masks.
+    Value lo = e.idx(0), hi = op.getKeys(), sink = e.idx(op.getSinks());
+    if (op.getCausal())
+      hi = e.min(hi, e.add(at, 1));
+    sink = e.max(e.min(sink, hi), e.idx(0));
+    if (op.getWindowRight())
+      hi = e.min(hi, e.add(at, int64_t(*op.getWindowRight()) + 1));
+    if (op.getWindowLeft())
+      lo = e.max(lo, e.sub(at, e.idx(*op.getWindowLeft())));
+    hi = e.max(hi, e.idx(0));
+    lo = e.min(lo, hi);
+    if (op.getFrom()) {
+      lo = e.max(lo, op.getFrom());
+      hi = e.max(e.min(hi, op.getTo()), lo);
+      sink = e.min(sink, op.getTo());
     }
-    return acc;
+    e.loop(e.idx(0), group, 1, [&](Value g) {
+      Value row = e.add(e.mul(q, group), g);
+      e.store1(i32(lo), low, row);
+      e.store1(i32(hi), high, row);
+      e.store1(i32(sink), sinkEnd, row);
+      e.store1(i32(at), position, row);
+      e.store1(i32(e.add(op.getHead(), g)), head, row);
+      e.store1(e.f32(kNoKeys), maxima, row);
+      e.store1(e.f32(0), sums, row);
+      e.overVectors(headDim, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
+        e.store(e.mulf(e.load(op.getQuery(), {q, g, d}, mask), e.splat(scale)), queries, {row, d}, mask);
+        return {};
+      });
+      e.overVectors(valueStride, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
+        e.store(e.splat(0), out, {row, d}, mask);
+        return {};
+      });
+    });
   });
-  if (op.getSoftCap()) {
-    // Scores arrive without log2(e): cap·tanh(s/cap)·log2(e).
-    double cap = op.getSoftCap()->convertToDouble();
-    for (Value &x : s)
-      x = e.mulf(math::TanhOp::create(b, e.loc, e.mulf(x, e.splat(1 / cap))), e.splat(cap * kLog2e));
-  }
-
-  if (op.getBias())
-    for (int64_t v = 0; v < vectors; ++v) {
-      Value at = e.add(key, v * e.lanes);
-      Value valid = e.maskFor(e.max(e.idx(0), e.min(e.idx(e.lanes), e.sub(e.dim(op.getBias(), 1), at))));
-      for (int64_t r = 0; r < rows; ++r)
-        s[r * vectors + v] = e.fma(e.load(op.getBias(), {e.add(row, r), at}, valid), e.splat(kLog2e), s[r * vectors + v]);
-    }
-
-  // Partial: some row does not see all keys of the tile. Bounds ascend with the row.
-  Value end = e.add(key, target.getKeyLanes());
-  Value partial = arith::OrIOp::create(b, e.loc, e.less(high.front(), end), e.less(key, low.back()));
-  if (hasMask)
-    partial = arith::OrIOp::create(b, e.loc, partial, hasMask);
-  auto branch = scf::IfOp::create(b, e.loc, ValueRange(s).getTypes(), partial, /*withElse=*/true);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    auto i32 = VectorType::get({e.lanes}, b.getI32Type());
-    auto i1 = VectorType::get({e.lanes}, b.getI1Type());
-    auto lane = [&](Value index) {
-      return vector::BroadcastOp::create(b, e.loc, i32, arith::IndexCastOp::create(b, e.loc, b.getI32Type(), index));
-    };
-    SmallVector<int32_t> steps = llvm::to_vector(llvm::seq<int32_t>(0, e.lanes));
-    Value iota = arith::ConstantOp::create(b, e.loc, DenseElementsAttr::get(i32, ArrayRef<int32_t>(steps)));
-    SmallVector<Value> masked;
-    SmallVector<Value> position, given;
-    for (int64_t v = 0; v < vectors; ++v) {
-      Value at = e.add(key, v * e.lanes);
-      position.push_back(arith::AddIOp::create(b, e.loc, lane(at), iota));
-      if (!hasMask)
-        continue;
-      auto read = scf::IfOp::create(b, e.loc, TypeRange(i1), hasMask, /*withElse=*/true);
-      OpBuilder::InsertionGuard inner(b);
-      b.setInsertionPointToStart(read.thenBlock());
-      auto type = VectorType::get({e.lanes}, cast<MemRefType>(op.getKeyMask().getType()).getElementType());
-      Value zero = arith::ConstantOp::create(b, e.loc, DenseElementsAttr::get(type, APInt(type.getElementTypeBitWidth(), 0)));
-      Value valid = e.maskFor(e.max(e.idx(0), e.min(e.idx(e.lanes), e.sub(e.dim(op.getKeyMask(), 0), at))));
-      Value m = vector::MaskedLoadOp::create(b, e.loc, type, op.getKeyMask(), at, valid, zero);
-      scf::YieldOp::create(b, e.loc, ValueRange(arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, m, zero)));
-      b.setInsertionPointToStart(read.elseBlock());
-      scf::YieldOp::create(b, e.loc, ValueRange(arith::ConstantOp::create(b, e.loc, DenseElementsAttr::get(i1, true))));
-      given.push_back(read.getResult(0));
-    }
-    Value never = e.splat(-std::numeric_limits<double>::infinity());
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t v = 0; v < vectors; ++v) {
-        Value keep = arith::AndIOp::create(
-            b, e.loc, arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sge, position[v], lane(low[r])),
-            arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::slt, position[v], lane(high[r])));
-        if (hasMask)
-          keep = arith::AndIOp::create(b, e.loc, keep, given[v]);
-        masked.push_back(e.select(keep, s[r * vectors + v], never));
-      }
-    scf::YieldOp::create(b, e.loc, masked);
-    b.setInsertionPointToStart(branch.elseBlock());
-    scf::YieldOp::create(b, e.loc, s);
-  }
-  Value column = e.sub(key, keyBlock);
-  SmallVector<Value> maxima;
-  for (int64_t r = 0; r < rows; ++r) {
-    Value most;
-    for (int64_t v = 0; v < vectors; ++v) {
-      Value x = branch.getResult(r * vectors + v);
-      e.store(x, scores, {e.idx(r), e.add(column, v * e.lanes)});
-      most = most ? e.maxf(most, x) : x;
-    }
-    maxima.push_back(most);
-  }
-  return maxima;
 }
 
-/// Whether all of block[0..rows, :] is finite: x - x is NaN where x is not.
-Value AttentionEmitter::isFinite(int64_t rows) {
+void AttentionEmitter::forRowTiles(function_ref<void(int64_t, Value)> body) {
+  Value row = e.idx(0);
+  for (int64_t tile = target.getQueryRows(); tile > 0; tile = tile > 2 ? 2 : tile - 1) {
+    Value end = e.add(row, e.mul(e.divFloor(e.sub(rows, row), tile), tile));
+    e.loop(row, end, tile, [&](Value r) { body(tile, r); });
+    row = end;
+  }
+}
+
+void AttentionEmitter::walkBlocks(Walk walk) {
+  Value none = e.idx(0), last = e.sub(rows, e.idx(1));
+  // Rows ascend by position, and so do the bounds of what they see.
+  Value least = op.getSinks() ? (op.getFrom() ? Value(op.getFrom()) : none) : e.toIndex(rowInt(low, none));
+  Value most = e.max(e.toIndex(rowInt(high, last)), e.toIndex(rowInt(sinkEnd, last)));
+  Value first = e.mul(e.divFloor(least, kBlock), kBlock);
+  e.loop(first, most, kBlock, [&](Value keyBlock) {
+    Value start = e.max(keyBlock, e.mul(e.divFloor(least, kKeyPanel), kKeyPanel));
+    Value end = e.min(e.add(keyBlock, kBlock), most);
+    if (hasClasses())
+      classify(keyBlock, start, end);
+    forRowTiles([&](int64_t tile, Value row) {
+      Value lastRow = e.add(row, tile - 1);
+      Value from = start, to = e.min(end, e.max(e.toIndex(rowInt(high, lastRow)), e.toIndex(rowInt(sinkEnd, lastRow))));
+      if (!op.getSinks())
+        from = e.max(start, e.mul(e.divFloor(e.toIndex(rowInt(low, row)), kKeyPanel), kKeyPanel));
+      e.ifThen(e.less(from, to), [&] { emitBlock(walk, tile, row, keyBlock, from, to); });
+    });
+  });
+}
+
+/// One block of keys for `tile` rows.
+void AttentionEmitter::emitBlock(Walk walk, int64_t tile, Value row, Value keyBlock, Value start, Value end) {
+  OpBuilder &b = e.b;
+  // `body` for every step of keys whose panel some row sees.
+  auto overKeys = [&](ValueRange init, function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+    return e.loop(start, end, target.getKeyLanes(), init, [&](Value key, ValueRange carried) -> SmallVector<Value> {
+      if (!hasClasses())
+        return body(key, carried);
+      auto branch = scf::IfOp::create(b, e.loc, carried.getTypes(), isVisible(keyBlock, key), /*withElse=*/true);
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(branch.thenBlock());
+      scf::YieldOp::create(b, e.loc, body(key, carried));
+      b.setInsertionPointToStart(branch.elseBlock());
+      scf::YieldOp::create(b, e.loc, carried);
+      return branch.getResults();
+    });
+  };
+  SmallVector<Value> most(tile, e.splat(kNoKeys));
+  most = overKeys(most, [&](Value key, ValueRange most) { return emitScores(tile, row, keyBlock, key, end, most); });
+  // P = 2^(S - max); keys beyond `end` are -inf and give 0.
+  SmallVector<Value> blockMax, blockSum(tile, e.splat(0)), inverse(tile);
+  for (int64_t r = 0; r < tile; ++r) {
+    Value at = e.add(row, r);
+    if (walk != probabilities) {
+      blockMax.push_back(e.reduceMax(most[r]));
+      continue;
+    }
+    blockMax.push_back(e.load1(maxima, at));
+    Value sum = e.load1(sums, at);
+    Value none = arith::CmpFOp::create(b, e.loc, arith::CmpFPredicate::OEQ, sum, e.f32(0));
+    inverse[r] = e.broadcast(e.select(none, e.f32(0), e.divf(e.f32(1), sum)));
+  }
+  blockSum = overKeys(blockSum, [&](Value key, ValueRange carried) {
+    SmallVector<Value> sum(carried);
+    for (int64_t r = 0; r < tile; ++r) {
+      Value m = e.broadcast(blockMax[r]), column = e.sub(key, keyBlock);
+      for (int64_t v = 0; v < keyVectors(); ++v) {
+        SmallVector<Value> at = {e.idx(r), e.add(column, v * e.lanes)};
+        Value s = e.load(scores, at);
+        Value p = emitExp2(e, e.subf(s, m));
+        if (walk == probabilities)
+          p = emitProbability(e.add(row, r), e.add(key, v * e.lanes), s, e.mulf(p, inverse[r]));
+        else
+          sum[r] = e.addf(sum[r], p);
+        if (walk != statistics)
+          e.store(p, scores, at);
+      }
+    }
+    return sum;
+  });
+  if (walk != statistics) {
+    emitProduct(tile, keyBlock, start, end, /*skipMasked=*/false);
+    Value again = arith::XOrIOp::create(b, e.loc, isFinite(tile), arith::ConstantIntOp::create(b, e.loc, 1, 1));
+    e.ifThen(again, [&] { emitProduct(tile, keyBlock, start, end, /*skipMasked=*/true); });
+  }
+  if (walk != probabilities)
+    return merge(tile, row, blockMax, blockSum);
+  for (int64_t r = 0; r < tile; ++r)
+    e.overVectors(valueStride, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
+      Value at = e.add(row, r);
+      e.store(e.addf(e.load(out, {at, d}, mask), e.load(block, {e.idx(r), d}, mask)), out, {at, d}, mask);
+      return {};
+    });
+}
+
+/// Whether all of block[0..tile, :] is finite: x - x is NaN where x is not.
+Value AttentionEmitter::isFinite(int64_t tile) {
   Value sum = e.splat(0);
-  for (int64_t r = 0; r < rows; ++r)
+  for (int64_t r = 0; r < tile; ++r)
     sum = e.overVectors(valueStride, sum, [&](Value d, Value mask, ValueRange carried) {
       Value x = e.load(block, {e.idx(r), d}, mask);
       return SmallVector<Value>{e.addf(carried[0], e.subf(x, x))};
@@ -230,9 +287,9 @@ Value AttentionEmitter::isFinite(int64_t rows) {
 
 /// block[r, :] = Σ scores[r, j - keyBlock]·V[j, :] over start ≤ j < end; start is a multiple of 64. With `skipMasked`
 /// values of weight 0 are not looked at, so that NaN and Inf behind a mask do not count.
-void AttentionEmitter::emitProduct(int64_t rows, Value keyBlock, Value start, Value end, bool skipMasked) {
+void AttentionEmitter::emitProduct(int64_t tile, Value keyBlock, Value start, Value end, bool skipMasked) {
   auto columns = [&](Value column, int64_t vectors) {
-    SmallVector<Value> acc(rows * vectors, e.splat(0)), at;
+    SmallVector<Value> acc(tile * vectors, e.splat(0)), at;
     for (int64_t v = 0; v < vectors; ++v)
       at.push_back(e.add(column, v * e.lanes));
     auto over = [&](Value values, Value valueOffset, Value lo, Value hi, ValueRange init) {
@@ -242,7 +299,7 @@ void AttentionEmitter::emitProduct(int64_t rows, Value keyBlock, Value start, Va
         for (int64_t v = 0; v < vectors; ++v)
           x.push_back(e.load(values, {row, at[v]}));
         Value score = e.sub(j, keyBlock);
-        for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t r = 0; r < tile; ++r) {
           Value weight = e.load1(scores, {e.idx(r), score});
           Value p = e.broadcast(weight), counts;
           if (skipMasked)
@@ -254,14 +311,25 @@ void AttentionEmitter::emitProduct(int64_t rows, Value keyBlock, Value start, Va
         return acc;
       });
     };
-    if (op.getValue())
+    if (op.getValue() && !hasClasses())
       acc = over(op.getValue(), e.idx(0), start, end, acc);
     else
-      acc = e.loop(start, end, kKeyPanel, acc, [&](Value panel, ValueRange carried) {
-        Value row, values = valueRows(panel, row);
-        return over(values, e.sub(row, panel), panel, e.min(end, e.add(panel, kKeyPanel)), carried);
+      acc = e.loop(start, end, kKeyPanel, acc, [&](Value panel, ValueRange carried) -> SmallVector<Value> {
+        auto sum = [&] {
+          Value row, values = valueRows(panel, row);
+          return over(values, e.sub(row, panel), panel, e.min(end, e.add(panel, kKeyPanel)), carried);
+        };
+        if (!hasClasses())
+          return sum();
+        auto branch = scf::IfOp::create(e.b, e.loc, carried.getTypes(), isVisible(keyBlock, panel), /*withElse=*/true);
+        OpBuilder::InsertionGuard guard(e.b);
+        e.b.setInsertionPointToStart(branch.thenBlock());
+        scf::YieldOp::create(e.b, e.loc, sum());
+        e.b.setInsertionPointToStart(branch.elseBlock());
+        scf::YieldOp::create(e.b, e.loc, carried);
+        return branch.getResults();
       });
-    for (int64_t r = 0; r < rows; ++r)
+    for (int64_t r = 0; r < tile; ++r)
       for (int64_t v = 0; v < vectors; ++v)
         e.store(acc[r * vectors + v], block, {e.idx(r), at[v]});
   };
@@ -271,102 +339,79 @@ void AttentionEmitter::emitProduct(int64_t rows, Value keyBlock, Value start, Va
     columns(e.idx(whole), (valueStride - whole) / e.lanes);
 }
 
-void AttentionEmitter::emitRows(int64_t rows, Value row) {
-  OpBuilder &b = e.b;
-  double scale = op.getScale()->convertToDouble() * (op.getSoftCap() ? 1.0 : kLog2e);
-  SmallVector<Value> low, high;
-  for (int64_t r = 0; r < rows; ++r) {
-    Value queryRow = e.add(row, r);
-    e.overVectors(headDim, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
-      e.store(e.mulf(e.load(op.getQuery(), {queryRow, d}, mask), e.splat(scale)), queries, {e.idx(r), d}, mask);
-      return {};
-    });
+/// (out, maxima, sums) of `tile` rows with those of a block.
+void AttentionEmitter::merge(int64_t tile, Value row, ValueRange blockMax, ValueRange blockSum) {
+  for (int64_t r = 0; r < tile; ++r) {
+    Value at = e.add(row, r);
+    MergedSoftmax merged(e, e.load1(maxima, at), e.load1(sums, at), blockMax[r], e.reduceAdd(blockSum[r]));
+    e.store1(merged.max, maxima, at);
+    e.store1(merged.sum, sums, at);
+    Value keep = e.broadcast(merged.keep), add = e.broadcast(merged.add);
     e.overVectors(valueStride, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
-      e.store(e.splat(0), out, {e.idx(r), d}, mask);
+      Value o = e.mulf(e.load(out, {at, d}, mask), keep);
+      e.store(e.fma(e.load(block, {e.idx(r), d}, mask), add, o), out, {at, d}, mask);
       return {};
     });
-    // Keys low ≤ j < high are visible but for a key mask.
-    Value position = e.add(e.add(op.getFirst(), queryRow), int64_t(op.getCausalOffset()));
-    if (op.getPast())
-      position = e.add(position, op.getPast());
-    Value lo = e.idx(0), hi = op.getKeys();
-    if (op.getCausal())
-      hi = e.min(hi, e.add(position, 1));
-    if (op.getWindowRight())
-      hi = e.min(hi, e.add(position, int64_t(*op.getWindowRight()) + 1));
-    if (op.getWindowLeft())
-      lo = e.max(lo, e.sub(position, e.idx(*op.getWindowLeft())));
-    hi = e.max(hi, e.idx(0));
-    low.push_back(e.min(lo, hi));
-    high.push_back(hi);
-  }
-
-  Value first = e.mul(e.divFloor(low.front(), kKeyPanel), kKeyPanel);
-  Value firstBlock = e.mul(e.divFloor(low.front(), kBlock), kBlock);
-  SmallVector<Value> state(rows, e.f32(kNoKeys)); // maxima, then sums
-  state.append(rows, e.f32(0));
-  state = e.loop(firstBlock, high.back(), kBlock, state, [&](Value keyBlock, ValueRange carried) {
-    Value start = e.max(keyBlock, first), end = e.min(e.add(keyBlock, kBlock), high.back());
-    SmallVector<Value> maxima(rows, e.splat(kNoKeys));
-    maxima = e.loop(start, end, target.getKeyLanes(), maxima, [&](Value key, ValueRange most) {
-      SmallVector<Value> next = emitScores(rows, row, keyBlock, key, low, high);
-      for (int64_t r = 0; r < rows; ++r)
-        next[r] = e.maxf(most[r], next[r]);
-      return next;
-    });
-    // P = 2^(S - max); keys beyond `end` are -inf and give 0.
-    SmallVector<Value> blockMax, sums(rows, e.splat(0));
-    for (Value m : maxima)
-      blockMax.push_back(e.reduceMax(m));
-    sums = e.loop(e.sub(start, keyBlock), e.sub(end, keyBlock), target.getKeyLanes(), sums,
-                  [&](Value column, ValueRange carried) {
-                    SmallVector<Value> sum(carried);
-                    for (int64_t r = 0; r < rows; ++r) {
-                      Value m = e.broadcast(blockMax[r]);
-                      for (int64_t v = 0; v < keyVectors(); ++v) {
-                        SmallVector<Value> at = {e.idx(r), e.add(column, v * e.lanes)};
-                        Value p = emitExp2(e, e.subf(e.load(scores, at), m));
-                        e.store(p, scores, at);
-                        sum[r] = e.addf(sum[r], p);
-                      }
-                    }
-                    return sum;
-                  });
-    emitProduct(rows, keyBlock, start, end, /*skipMasked=*/false);
-    Value again = arith::XOrIOp::create(b, e.loc, isFinite(rows), arith::ConstantIntOp::create(b, e.loc, 1, 1));
-    e.ifThen(again, [&] { emitProduct(rows, keyBlock, start, end, /*skipMasked=*/true); });
-    SmallVector<Value> newMax, newSum;
-    for (int64_t r = 0; r < rows; ++r) {
-      Value m = e.maxf(carried[r], blockMax[r]);
-      Value keep = emitExp2(e, e.subf(carried[r], m)), add = emitExp2(e, e.subf(blockMax[r], m));
-      newMax.push_back(m);
-      newSum.push_back(math::FmaOp::create(b, e.loc, e.reduceAdd(sums[r]), add, e.mulf(carried[rows + r], keep)));
-      Value keepV = e.broadcast(keep), addV = e.broadcast(add);
-      e.overVectors(valueStride, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
-        Value o = e.mulf(e.load(out, {e.idx(r), d}, mask), keepV);
-        e.store(e.fma(e.load(block, {e.idx(r), d}, mask), addV, o), out, {e.idx(r), d}, mask);
-        return {};
-      });
-    }
-    newMax.append(newSum);
-    return newMax;
-  });
-
-  for (int64_t r = 0; r < rows; ++r) {
-    Value sum = state[rows + r], queryRow = e.add(row, r);
-    Value none = arith::CmpFOp::create(b, e.loc, arith::CmpFPredicate::OEQ, sum, e.f32(0));
-    Value inverse = e.broadcast(e.select(none, e.f32(0), e.divf(e.f32(1), sum)));
-    e.overVectors(headDimV, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
-      e.store(e.mulf(e.load(out, {e.idx(r), d}, mask), inverse), op.getInit(), {queryRow, d}, mask);
-      return {};
-    });
-    if (op.getLse()) {
-      Value lse = e.mulf(e.addf(state[r], math::Log2Op::create(b, e.loc, sum)), e.f32(1 / kLog2e));
-      e.store1(e.select(none, e.f32(-std::numeric_limits<double>::infinity()), lse), op.getLse(), queryRow);
-    }
   }
 }
 
+/// Normalises and writes the results.
+void AttentionEmitter::finish() {
+  e.loop(e.idx(0), rows, 1, [&](Value row) {
+    Value q = query(row), g = headInGroup(row);
+    if (op.getPartial()) {
+      e.overVectors(valueStride, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
+        e.store(e.load(out, {row, d}, mask), op.getInit(), {q, g, d}, mask);
+        return {};
+      });
+      e.store1(e.load1(maxima, row), op.getPartial(), {q, g, e.idx(0)});
+      e.store1(e.load1(sums, row), op.getPartial(), {q, g, e.idx(1)});
+      return;
+    }
+    if (op.getMaskedRows() != MaskedRows::zero)
+      patchMaskedRow(row);
+    FinishedSoftmax finished(e, e.load1(maxima, row), e.load1(sums, row),
+                             op.getSinkLogits() ? e.load1(op.getSinkLogits(), g) : Value());
+    // With a prob region the rows are sums of probabilities already.
+    Value scale = e.broadcast(op.getProbMod().empty() ? finished.scale : e.f32(1));
+    e.overVectors(headDimV, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
+      e.store(e.mulf(e.load(out, {row, d}, mask), scale), op.getInit(), {q, g, d}, mask);
+      return {};
+    });
+    if (op.getLse())
+      e.store1(finished.lse(), op.getLse(), {q, g});
+  });
+}
+
+/// A row that saw no key gets the sum (trax) or the mean of all values.
+void AttentionEmitter::patchMaskedRow(Value row) {
+  Value none = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, e.load1(sums, row), e.f32(0));
+  e.ifThen(none, [&] {
+    e.loop(e.idx(0), op.getKeys(), kKeyPanel, [&](Value panel) {
+      Value first, values = valueRows(panel, first);
+      e.loop(panel, e.min(op.getKeys(), e.add(panel, kKeyPanel)), 1, [&](Value j) {
+        Value at = e.add(e.sub(j, panel), first);
+        e.overVectors(valueStride, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
+          e.store(e.addf(e.load(out, {row, d}, mask), e.load(values, {at, d}, mask)), out, {row, d}, mask);
+          return {};
+        });
+      });
+    });
+    // The denominator by which finish() divides.
+    Value count = e.f32(1);
+    if (op.getMaskedRows() == MaskedRows::mean) {
+      Value keys = arith::IndexCastOp::create(e.b, e.loc, e.b.getI32Type(), e.max(op.getKeys(), e.idx(1)));
+      count = arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(), keys);
+    }
+    Value inverse = e.broadcast(e.divf(e.f32(1), count));
+    e.overVectors(valueStride, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
+      e.store(e.mulf(e.load(out, {row, d}, mask), inverse), out, {row, d}, mask);
+      return {};
+    });
+  });
+}
+
+namespace {
 struct EmitOnlineAttention : OpRewritePattern<OnlineAttentionOp> {
   TargetAttr target;
   EmitOnlineAttention(MLIRContext *context, TargetAttr target) : OpRewritePattern(context), target(target) {}
@@ -376,14 +421,73 @@ struct EmitOnlineAttention : OpRewritePattern<OnlineAttentionOp> {
     return success();
   }
 };
+
+/// parts[0] and its maximum and denominator take in the others, in order.
+struct EmitMergeAttention : OpRewritePattern<MergeAttentionOp> {
+  TargetAttr target;
+  EmitMergeAttention(MLIRContext *context, TargetAttr target) : OpRewritePattern(context), target(target) {}
+  LogicalResult matchAndRewrite(MergeAttentionOp op, PatternRewriter &rewriter) const override {
+    Emit e(rewriter, op.getLoc(), target.getLanes());
+    Value parts = op.getParts(), maxima = op.getMaxima(), zero = e.idx(0), one = e.idx(1);
+    int64_t width = cast<MemRefType>(parts.getType()).getDimSize(2);
+    int64_t headDimV = cast<MemRefType>(op.getInit().getType()).getDimSize(2);
+    Value group = e.dim(op.getInit(), 1);
+    e.loop(zero, e.dim(parts, 1), 1, [&](Value row) {
+      SmallVector<Value> state = {e.load1(maxima, {zero, row, zero}), e.load1(maxima, {zero, row, one})};
+      state = e.loop(one, e.dim(parts, 0), 1, state, [&](Value s, ValueRange carried) {
+        MergedSoftmax merged(e, carried[0], carried[1], e.load1(maxima, {s, row, zero}), e.load1(maxima, {s, row, one}));
+        Value keep = e.broadcast(merged.keep), add = e.broadcast(merged.add);
+        e.overVectors(width, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
+          Value o = e.mulf(e.load(parts, {zero, row, d}, mask), keep);
+          e.store(e.fma(e.load(parts, {s, row, d}, mask), add, o), parts, {zero, row, d}, mask);
+          return {};
+        });
+        return SmallVector<Value>{merged.max, merged.sum};
+      });
+      Value q = e.divFloor(row, group), g = e.rem(row, group);
+      FinishedSoftmax finished(e, state[0], state[1], op.getSinkLogits() ? e.load1(op.getSinkLogits(), g) : Value());
+      Value scale = e.broadcast(finished.scale);
+      e.overVectors(headDimV, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
+        e.store(e.mulf(e.load(parts, {zero, row, d}, mask), scale), op.getInit(), {q, g, d}, mask);
+        return {};
+      });
+      if (op.getLse())
+        e.store1(finished.lse(), op.getLse(), {q, g});
+    });
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
 } // namespace
 
-int64_t attentionScratch(TargetAttr target, int64_t headDim, int64_t headDimV) {
-  return target.getQueryRows() * (kBlock + llvm::alignTo(headDim, kPanel) + 2 * llvm::alignTo(headDimV, kPanel));
+MergedSoftmax::MergedSoftmax(Emit &e, Value max1, Value sum1, Value max2, Value sum2) {
+  max = e.maxf(max1, max2);
+  keep = emitExp2(e, e.subf(max1, max));
+  add = emitExp2(e, e.subf(max2, max));
+  sum = math::FmaOp::create(e.b, e.loc, sum2, add, e.mulf(sum1, keep));
+}
+
+FinishedSoftmax::FinishedSoftmax(Emit &e, Value max, Value sum, Value sinkLogit) : e(e), max(max), sum(sum) {
+  Value one = e.f32(1), keep = one;
+  if (sinkLogit) {
+    MergedSoftmax with(e, max, sum, e.mulf(sinkLogit, e.f32(kLog2e)), one);
+    this->max = with.max;
+    this->sum = with.sum;
+    keep = with.keep;
+  }
+  none = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, sum, e.f32(0));
+  // A row without keys is 0, or what patchMaskedRow left there.
+  scale = e.select(none, one, e.divf(keep, this->sum));
+  none = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, this->sum, e.f32(0));
+}
+
+Value FinishedSoftmax::lse() {
+  Value lse = e.mulf(e.addf(max, math::Log2Op::create(e.b, e.loc, sum)), e.f32(1 / kLog2e));
+  return e.select(none, e.f32(-std::numeric_limits<double>::infinity()), lse);
 }
 
 void populateEmitAttention(RewritePatternSet &patterns, TargetAttr target) {
-  patterns.add<EmitOnlineAttention>(patterns.getContext(), target);
+  patterns.add<EmitOnlineAttention, EmitMergeAttention>(patterns.getContext(), target);
 }
 
 } // namespace attnc

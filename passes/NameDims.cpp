@@ -94,6 +94,10 @@ void FunctionDims::visitConstraints(Operation *op) {
         int64_t keyDim = key && cast<ShapedType>(key.getType()).getRank() == 3 ? 1 : 2;
         unify(op.getQuery(), 0, op.getKeyMask(), 0);
         unify(op.getQuery(), 0, op.getKvLen(), 0);
+        unify(op.getQuery(), 0, op.getDocuments(), 0);
+        if (!op.getRagged())
+          unify(op.getQuery(), 0, op.getPrefix(), 0);
+        unify(op.getRagged(), 0, op.getRaggedKeys(), 0);
         if (Value bias = op.getBias()) { // aligned from the right with [batch, heads, queries, keys]
           int64_t rank = cast<ShapedType>(bias.getType()).getRank();
           auto follow = [&](int64_t fromRight, Value other, int64_t dim) {
@@ -109,6 +113,7 @@ void FunctionDims::visitConstraints(Operation *op) {
         unify(op.getQuery(), 0, key, 0);
         unify(op.getQuery(), 0, value, 0);
         unify(value, op.isPacked() ? 2 : keyDim, op.getKeyMask(), 1);
+        unify(value, op.isPacked() ? 2 : keyDim, op.getDocuments(), 1);
         if (!op.isPacked())
           unify(key, keyDim, value, keyDim);
       })

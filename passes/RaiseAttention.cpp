@@ -403,16 +403,15 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
     SmallVector<int64_t> shape(cast<ShapedType>(inputs[0].getType()).getShape());
     shape.back() = v.size(column);
     auto resultType = RankedTensorType::get(shape, getElementTypeOrSelf(pv.op->getResultTypes()[0]));
-    auto one = rewriter.getI64IntegerAttr(1);
-    auto attention =
-        AttentionOp::create(rewriter, loc, TypeRange(resultType), inputs[0], inputs[1], inputs[2], /*cache=*/Value(),
-                            /*layer=*/Value(), mask, /*key_mask=*/Value(), /*kv_len=*/Value(), /*init=*/Value(),
-                            /*lse_init=*/Value(), withHeads ? IntegerAttr() : one, /*num_kv_heads=*/IntegerAttr(),
-                            rewriter.getF64FloatAttr(scores.scale), causal ? rewriter.getUnitAttr() : UnitAttr(),
-                            /*causal_offset=*/rewriter.getI64IntegerAttr(0), /*window_left=*/IntegerAttr(),
-                            /*window_right=*/IntegerAttr(), /*sinks=*/rewriter.getI64IntegerAttr(0),
-                            scores.softCap ? rewriter.getF64FloatAttr(*scores.softCap) : FloatAttr(),
-                            MaskedRowsAttr::get(rewriter.getContext(), MaskedRows::zero));
+    auto attention = AttentionOp::create(rewriter, loc, TypeRange(resultType), inputs[0], inputs[1], inputs[2]);
+    if (mask)
+      attention.getBiasMutable().assign(mask);
+    if (!withHeads)
+      attention.setNumHeads(1);
+    attention.setScale(APFloat(scores.scale));
+    attention.setCausal(causal);
+    if (scores.softCap)
+      attention.setSoftCap(APFloat(*scores.softCap));
 
     // Back to the product's own rank and order.
     Operand out{attention.getResult(), withHeads ? Labels{batch, heads, row, column} : Labels{batch, row, column}};

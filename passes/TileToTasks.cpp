@@ -5,8 +5,7 @@
 //
 //===----------------------------------------------------------------------------------===//
 #include "passes/Passes.h"
-#include "passes/Tasks.h"
-#include "runtime/attn_abi.h"
+#include "passes/Tiler.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -18,27 +17,11 @@ namespace {
 using namespace attn;
 
 constexpr int64_t kTasks = 64;     // aimed at for one product
-constexpr int64_t kQueryBlock = 64; // query rows of one attention task
 constexpr int64_t kRowBlock = 16;  // rows of one elementwise task
 
-struct Tiler {
-  Emit e;
-  TargetAttr target;
-  Value workers;
-
-  Value scratch(int64_t floats) {
-    return memref::AllocOp::create(e.b, e.loc, MemRefType::get({ShapedType::kDynamic, floats * 4}, e.b.getI8Type()),
-                                   ValueRange(workers));
-  }
-  LogicalResult tile(LinearOp op);
-  LogicalResult tile(AttentionOp op);
-  LogicalResult tileRows(Operation *op);
-  Value biasOf(Value bias, Value batch, Value head, Value first, Value count);
-};
-
-bool isContiguous(Value memref) { return cast<MemRefType>(memref.getType()).getLayout().isIdentity(); }
-
-LogicalResult Tiler::tile(LinearOp op) {
+LogicalResult tileLinear(Tiler &tiler, LinearOp op) {
+  Emit &e = tiler.e;
+  TargetAttr target = tiler.target;
   Value input = op.getInput(), init = op.getInit(), residual = op.getResidual();
   if (cast<MemRefType>(op.getWeight().getType()).getRank() == 2)
     return op.emitOpError("expected a packed weight: the weight of a linear must be a parameter");
@@ -55,7 +38,7 @@ LogicalResult Tiler::tile(LinearOp op) {
   input = flattenRows(e, input);
   init = flattenRows(e, init);
   residual = residual ? flattenRows(e, residual) : Value();
-  Value rows = e.dim(init, 0), scratch = this->scratch(linearScratch(target, k));
+  Value rows = e.dim(init, 0), scratch = tiler.scratch(linearScratch(target, k));
 
   // Row blocks × column chunks; neighbouring tasks share the chunk of the weight.
   Value rowBlocks = e.divCeil(rows, target.getRowBlock());
@@ -86,109 +69,6 @@ LogicalResult Tiler::tile(LinearOp op) {
   return success();
 }
 
-/// [rows, keys] of a bias that broadcasts to [batch, heads, queries, keys]: dimensions of size 1 get stride 0.
-Value Tiler::biasOf(Value bias, Value batch, Value head, Value first, Value count) {
-  auto type = cast<MemRefType>(bias.getType());
-  int64_t rank = type.getRank();
-  Value keys = e.dim(bias, rank - 1), stride = keys, offset = e.idx(0), rowStride = e.idx(0);
-  Value at[] = {first, head, batch};
-  for (int64_t d = rank - 2, i = 0; d >= 0; --d, ++i) {
-    if (type.getDimSize(d) != 1) {
-      offset = e.add(offset, e.mul(at[i], stride));
-      if (i == 0)
-        rowStride = stride;
-    }
-    stride = e.mul(stride, e.dim(bias, d));
-  }
-  int64_t dyn = ShapedType::kDynamic;
-  auto view = MemRefType::get({dyn, dyn}, type.getElementType(), StridedLayoutAttr::get(e.b.getContext(), dyn, {dyn, 1}));
-  return memref::ReinterpretCastOp::create(e.b, e.loc, view, bias, OpFoldResult(offset),
-                                           ArrayRef<OpFoldResult>{count, keys},
-                                           ArrayRef<OpFoldResult>{rowStride, e.b.getIndexAttr(1)});
-}
-
-LogicalResult Tiler::tile(AttentionOp op) {
-  if (op.getSinks() || op.getMaskedRows() != MaskedRows::zero)
-    return op.emitOpError("with sinks or masked_rows other than zero is not yet lowered");
-  if (Value bias = op.getBias()) {
-    auto type = cast<MemRefType>(bias.getType());
-    if (!type.getElementType().isF32() || !isContiguous(bias))
-      return op.emitOpError() << "with bias " << type << " is not yet lowered";
-    if (op.getCache() || type.getShape().back() == 1)
-      return op.emitOpError("with bias over a cache, or broadcast along keys, is not yet lowered");
-  }
-  for (Value v : {Value(op.getQuery()), Value(op.getInit())})
-    if (!cast<MemRefType>(v.getType()).getElementType().isF32())
-      return op.emitOpError() << "of " << cast<MemRefType>(v.getType()).getElementType() << " is not yet lowered";
-  int64_t heads = op.getHeads(), kvHeads = op.getKvHeads(), headDim = op.getHeadDim(), headDimV = op.getHeadDimV();
-  int64_t queryDim = cast<MemRefType>(op.getQuery().getType()).getRank() == 3 ? 1 : 2;
-  Value batch = e.dim(op.getQuery(), 0), queries = e.dim(op.getQuery(), queryDim);
-  Value scratch = this->scratch(attentionScratch(target, headDim, headDimV));
-  Value queryBlocks = e.divCeil(queries, kQueryBlock);
-  auto cacheType = op.getCache() ? cast<CacheType>(op.getCache().getType()) : CacheType();
-  auto cache = op.getCache() ? op.getCache().getDefiningOp<CacheViewOp>() : CacheViewOp();
-  if (op.getCache() && !cacheType.getElementType().isF32())
-    return op.emitOpError() << "over a cache of " << cacheType.getElementType() << " is not yet lowered";
-
-  forTasks(e, e.mul(e.mul(batch, e.idx(heads)), queryBlocks), "attention", [&](Value task) {
-    Value block = e.rem(task, queryBlocks), rest = e.divFloor(task, queryBlocks);
-    Value head = e.rem(rest, e.idx(heads)), b = e.divFloor(rest, heads);
-    Value kvHead = e.divFloor(head, heads / kvHeads);
-    Value first = e.mul(block, kQueryBlock), count = e.min(e.idx(kQueryBlock), e.sub(queries, first));
-    Value query = headOf(e, op.getQuery(), b, head, first, count, headDim);
-    Value init = headOf(e, op.getInit(), b, head, first, count, headDimV);
-    OpFoldResult one = e.b.getIndexAttr(1);
-    Value lse;
-    if (op.getLseInit())
-      lse = subview(e, op.getLseInit(), {b, head, first}, {one, one, count}, 2);
-    Value key, value, pages, table, page, stride, keyBase, valueBase, past, keys;
-    if (cache) {
-      past = e.toIndex(e.load1(cache.getPast(), b));
-      keys = e.add(past, queries);
-      CachePlace place = cachePlace(e, cacheType, cache.getPage(), op.getLayer(), kvHead);
-      pages = cache.getPages();
-      page = cache.getPage();
-      stride = place.pageStride;
-      keyBase = place.keyBase;
-      valueBase = place.valueBase;
-      table = subview(e, cache.getTable(), {b, e.b.getIndexAttr(0)}, {one, e.dim(cache.getTable(), 1)}, 1);
-    } else {
-      auto keyType = cast<MemRefType>(op.getKey().getType());
-      OpFoldResult zero = e.b.getIndexAttr(0);
-      keys = e.dim(op.getValue(), 2);
-      key = subview(e, op.getKey(), {b, kvHead, zero, zero, zero},
-                    {one, one, e.dim(op.getKey(), 2), e.b.getIndexAttr(keyType.getDimSize(3)),
-                     e.b.getIndexAttr(kKeyPanel)}, 2);
-      value = subview(e, op.getValue(), {b, kvHead, zero, zero},
-                      {one, one, keys, e.b.getIndexAttr(cast<MemRefType>(op.getValue().getType()).getDimSize(3))}, 2);
-    }
-    if (op.getKvLen()) {
-      Value valid = e.toIndex(e.load1(op.getKvLen(), b));
-      FailOp::create(e.b, e.loc, arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ugt, valid, keys), ATTN_RANGE,
-                     "kv_len: expected lengths within the number of keys");
-      keys = e.max(e.idx(0), e.min(keys, valid));
-    }
-    Value mask, bias;
-    if (op.getBias())
-      bias = biasOf(op.getBias(), b, head, first, count);
-    if (op.getKeyMask())
-      mask = subview(e, op.getKeyMask(), {b, e.b.getIndexAttr(0)}, {one, e.dim(op.getKeyMask(), 1)}, 1);
-    if (mask && cache) {
-      Value pointer = memref::ExtractAlignedPointerAsIndexOp::create(e.b, e.loc, op.getKeyMask());
-      Value given = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, pointer, e.idx(0));
-      Value tooShort = e.less(e.dim(op.getKeyMask(), 1), keys);
-      FailOp::create(e.b, e.loc, arith::AndIOp::create(e.b, e.loc, given, tooShort), ATTN_SHAPE,
-                     "attention_mask: expected a column for every cached and new token of its row");
-    }
-    OnlineAttentionOp::create(e.b, e.loc, query, first, keys, key, value, pages, table, page, stride, keyBase,
-                              valueBase, past, bias, mask, init, lse, scratch, op.getNumHeadsAttr(), op.getNumKvHeadsAttr(),
-                              e.b.getF64FloatAttr(op.getScaleOrDefault()), op.getCausalAttr(),
-                              op.getCausalOffsetAttr(), op.getWindowLeftAttr(), op.getWindowRightAttr(),
-                              op.getSinksAttr(), op.getSoftCapAttr(), op.getMaskedRowsAttr());
-  });
-  return success();
-}
-
 /// Operands that every task takes whole.
 bool isParameter(Operation *op, Value operand) {
   if (auto embedding = dyn_cast<EmbeddingOp>(op))
@@ -199,7 +79,8 @@ bool isParameter(Operation *op, Value operand) {
 }
 
 /// Ops that handle each row of features by itself: operands are [..., features] or, without features, [...].
-LogicalResult Tiler::tileRows(Operation *op) {
+LogicalResult tileRows(Tiler &tiler, Operation *op) {
+  Emit &e = tiler.e;
   IRMapping flat;
   int64_t leading = cast<MemRefType>(getInit(op).getType()).getRank() - !isa<ArgmaxOp>(op);
   for (Value operand : op->getOperands()) {
@@ -240,10 +121,11 @@ struct TileToTasks : impl::TileToTasksBase<TileToTasks> {
         Tiler tiler{Emit(b, op.getLoc(), target.getLanes()), target, workers};
         std::optional<LogicalResult> tiled =
             llvm::TypeSwitch<Operation *, std::optional<LogicalResult>>(&op)
-                .Case<LinearOp, AttentionOp>([&](auto op) { return tiler.tile(op); })
+                .Case([&](LinearOp op) { return tileLinear(tiler, op); })
+                .Case([&](AttentionOp op) { return tileAttention(tiler, op); })
                 .Case([&](LinearAttentionOp op) { return tileLinearAttention(tiler.e, op, target, workers); })
                 .Case<LayerNormOp, RMSNormOp, ActivationOp, EmbeddingOp, LogSoftmaxOp, ArgmaxOp, RotaryOp,
-                      PositionalEncodingOp>([&](Operation *op) { return tiler.tileRows(op); })
+                      PositionalEncodingOp>([&](Operation *op) { return tileRows(tiler, op); })
                 .Default(std::optional<LogicalResult>());
         if (!tiled)
           continue;

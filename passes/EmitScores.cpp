@@ -1,0 +1,250 @@
+//===- EmitScores.cpp - Scores of one tile of attention: products, regions, masks -------------===//
+//
+// A tile that every row sees in full stays in registers; a partial one goes through memory, a vector at a time.
+//
+//===----------------------------------------------------------------------------------===//
+#include "passes/AttentionEmitter.h"
+#include "passes/Bounds.h"
+
+namespace attnc {
+using namespace attn;
+
+namespace {
+/// Classes of a panel of 64 keys for all rows of a task.
+enum PanelClass { skipped, partial, full };
+
+Value vectorCompare(Emit &e, arith::CmpIPredicate predicate, Value lanes, Value scalar) {
+  return arith::CmpIOp::create(e.b, e.loc, predicate, lanes,
+                               vector::BroadcastOp::create(e.b, e.loc, lanes.getType(), scalar));
+}
+} // namespace
+
+/// classes[panel of the block], from bounds of the mask region over the task's rows, and from the gap behind the sinks.
+void AttentionEmitter::classify(Value keyBlock, Value start, Value end) {
+  OpBuilder &b = e.b;
+  auto i64 = [&](Value v) {
+    if (v.getType().isIndex())
+      return arith::IndexCastOp::create(b, e.loc, b.getI64Type(), v).getResult();
+    return arith::ExtSIOp::create(b, e.loc, b.getI64Type(), v).getResult();
+  };
+  auto i32 = [&](int64_t v) { return arith::ConstantIntOp::create(b, e.loc, v, 32).getResult(); };
+  Value last = e.sub(rows, e.idx(1)), none = e.idx(0);
+  e.loop(start, end, kKeyPanel, [&](Value key) {
+    Value panelEnd = e.add(key, kKeyPanel), result = i32(partial);
+    if (!op.getMaskMod().empty()) {
+      Value batch = i64(op.getBatch()), lastHead = e.sub(e.add(op.getHead(), group), e.idx(1));
+      Interval bhij[] = {{batch, batch},
+                         {i64(op.getHead()), i64(lastHead)},
+                         {i64(rowInt(position, none)), i64(rowInt(position, last))},
+                         {i64(key), i64(e.sub(e.min(panelEnd, op.getKeys()), e.idx(1)))}};
+      Interval keep = boundsOf(e, op.getMaskMod(), bhij);
+      Value zero = arith::ConstantIntOp::create(b, e.loc, 0, 64);
+      Value isFull = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sgt, keep.lo, zero);
+      Value isSkipped = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sle, keep.hi, zero);
+      result = e.select(isSkipped, i32(skipped), e.select(isFull, i32(full), result));
+    } else {
+      result = i32(full); // bounds by row say the rest
+    }
+    if (op.getSinks()) {
+      Value afterSinks = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sge, key, e.toIndex(rowInt(sinkEnd, last)));
+      Value beforeWindow =
+          arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sle, panelEnd, e.toIndex(rowInt(low, none)));
+      result = e.select(arith::AndIOp::create(b, e.loc, afterSinks, beforeWindow), i32(skipped), result);
+    }
+    e.store1(result, classes, e.divFloor(e.sub(key, keyBlock), kKeyPanel));
+  });
+}
+
+/// Whether some row sees some key of the panel that holds `key`.
+Value AttentionEmitter::isVisible(Value keyBlock, Value key) {
+  Value found = e.load1(classes, e.divFloor(e.sub(key, keyBlock), kKeyPanel));
+  return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, found,
+                               arith::ConstantIntOp::create(e.b, e.loc, skipped, 32));
+}
+
+/// S = Q'·K of the `tile` rows from `row` on and one tile of keys at `key`, modified and masked, to
+/// scores[:, key - keyBlock ..]; returns max(most, S) by lane.
+SmallVector<Value> AttentionEmitter::emitScores(int64_t tile, Value row, Value keyBlock, Value key, Value end,
+                                                ValueRange most) {
+  OpBuilder &b = e.b;
+  int64_t vectors = keyVectors();
+  Value panel, keys = keyPanel(key, panel);
+  Value within = e.rem(key, e.idx(kKeyPanel)), column = e.sub(key, keyBlock);
+  SmallVector<Value> columns;
+  for (int64_t v = 0; v < vectors; ++v)
+    columns.push_back(e.add(within, v * e.lanes));
+  SmallVector<Value> s(tile * vectors, e.splat(0));
+  s = e.loop(e.idx(0), e.idx(headDim), 1, s, [&](Value d, ValueRange carried) {
+    SmallVector<Value> acc(carried), k;
+    for (int64_t v = 0; v < vectors; ++v)
+      k.push_back(e.load(keys, {panel, d, columns[v]}));
+    for (int64_t r = 0; r < tile; ++r) {
+      Value q = e.broadcast(e.load1(queries, {e.add(row, r), d}));
+      for (int64_t v = 0; v < vectors; ++v)
+        acc[r * vectors + v] = e.fma(q, k[v], acc[r * vectors + v]);
+    }
+    return acc;
+  });
+
+  // Partial: some row does not see all keys of the tile. Bounds ascend with the row.
+  Value tileEnd = e.add(key, target.getKeyLanes()), lastRow = e.add(row, tile - 1);
+  auto orElse = [&](Value a, Value c) { return arith::OrIOp::create(b, e.loc, a, c).getResult(); };
+  Value isPartial = orElse(e.less(e.toIndex(rowInt(high, row)), tileEnd), e.less(key, e.toIndex(rowInt(low, lastRow))));
+  if (op.getSinks()) {
+    Value inSinks = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sge, e.toIndex(rowInt(sinkEnd, row)), tileEnd);
+    isPartial = e.select(inSinks, arith::ConstantIntOp::create(b, e.loc, 0, 1), isPartial);
+  }
+  if (hasMask)
+    isPartial = orElse(isPartial, hasMask);
+  if (!op.getMaskMod().empty()) {
+    Value found = e.load1(classes, e.divFloor(column, kKeyPanel));
+    isPartial = orElse(isPartial, arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, found,
+                                                        arith::ConstantIntOp::create(b, e.loc, full, 32)));
+  }
+  if (op.getBias() && getElementTypeOrSelf(op.getBias().getType()).isInteger(1))
+    isPartial = arith::ConstantIntOp::create(b, e.loc, 1, 1);
+
+  auto branch = scf::IfOp::create(b, e.loc, most.getTypes(), isPartial, /*withElse=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  Value never = e.splat(-std::numeric_limits<double>::infinity());
+  SmallVector<Value> maxima;
+  for (int64_t r = 0; r < tile; ++r)
+    for (int64_t v = 0; v < vectors; ++v)
+      e.store(s[r * vectors + v], scores, {e.idx(r), e.add(column, v * e.lanes)});
+  for (int64_t r = 0; r < tile; ++r)
+    maxima.push_back(e.loop(e.idx(0), e.idx(target.getKeyLanes()), e.lanes, most[r], [&](Value v, ValueRange carried) {
+      SmallVector<Value> bad, at = {e.idx(r), e.add(column, v)};
+      Value thisRow = e.add(row, r), lane = e.add(key, v);
+      Value keep = keepLanes(thisRow, lane, bad);
+      Value x = e.select(keep, modify(thisRow, lane, e.load(scores, at), keep, bad), never);
+      record(bad);
+      e.store(x, scores, at);
+      return SmallVector<Value>{e.maxf(carried[0], x)};
+    })[0]);
+  scf::YieldOp::create(b, e.loc, maxima);
+
+  b.setInsertionPointToStart(branch.elseBlock());
+  maxima.assign(most.begin(), most.end());
+  SmallVector<Value> bad;
+  for (int64_t r = 0; r < tile; ++r)
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value x = modify(e.add(row, r), e.add(key, v * e.lanes), s[r * vectors + v], Value(), bad);
+      e.store(x, scores, {e.idx(r), e.add(column, v * e.lanes)});
+      maxima[r] = e.maxf(maxima[r], x);
+    }
+  record(bad);
+  scf::YieldOp::create(b, e.loc, maxima);
+  return branch.getResults();
+}
+
+/// b, h, i, j of a row and the keys from `key` on.
+SmallVector<LaneValue> AttentionEmitter::regionArguments(Value row, Value key) {
+  auto i32 = [&](Value v) { return arith::IndexCastOp::create(e.b, e.loc, e.b.getI32Type(), v).getResult(); };
+  return {{LaneValue::uniform, i32(op.getBatch())},
+          {LaneValue::uniform, rowInt(head, row)},
+          {LaneValue::uniform, rowInt(position, row)},
+          {LaneValue::affine, i32(key)}};
+}
+
+/// Soft cap, score region and float bias of one vector of scores, in units of log2 at the end. `keep` are the lanes that
+/// count, or null for all.
+Value AttentionEmitter::modify(Value row, Value key, Value score, Value keep, SmallVectorImpl<Value> &bad) {
+  if (op.getSoftCap()) {
+    double cap = op.getSoftCap()->convertToDouble();
+    score = e.mulf(math::TanhOp::create(e.b, e.loc, e.mulf(score, e.splat(1 / cap))), e.splat(cap));
+  }
+  if (!op.getScoreMod().empty()) {
+    RegionLanes lanes(e, op.getNumHeads().value_or(0), keep);
+    SmallVector<LaneValue> args = regionArguments(row, key);
+    args.insert(args.begin(), {LaneValue::varying, score});
+    score = lanes.vector(lanes.run(op.getScoreMod(), args));
+    bad.append(lanes.bad);
+  }
+  if (isNatural())
+    score = e.mulf(score, e.splat(kLog2e));
+  Value bias = op.getBias();
+  if (!bias || getElementTypeOrSelf(bias.getType()).isInteger(1))
+    return score;
+  SmallVector<Value> at = {query(row), headInGroup(row), key};
+  Value add;
+  if (cast<MemRefType>(bias.getType()).getDimSize(2) == 1) { // the same for all keys
+    at.back() = e.idx(0);
+    add = e.broadcast(e.toF32(e.load1(bias, at)));
+  } else {
+    add = e.load(bias, at, keep);
+  }
+  return e.fma(add, e.splat(kLog2e), score);
+}
+
+/// Which of the keys from `key` on the row sees.
+Value AttentionEmitter::keepLanes(Value row, Value key, SmallVectorImpl<Value> &bad) {
+  OpBuilder &b = e.b;
+  auto i1 = VectorType::get({e.lanes}, b.getI1Type());
+  auto both = [&](Value a, Value c) { return arith::AndIOp::create(b, e.loc, a, c).getResult(); };
+  SmallVector<LaneValue> args = regionArguments(row, key);
+  RegionLanes bounds(e, 0);
+  Value j = bounds.vector(args[3]);
+  using P = arith::CmpIPredicate;
+  Value keep = both(vectorCompare(e, P::sge, j, rowInt(low, row)), vectorCompare(e, P::slt, j, rowInt(high, row)));
+  if (op.getSinks())
+    keep = arith::OrIOp::create(b, e.loc, keep, vectorCompare(e, P::slt, j, rowInt(sinkEnd, row)));
+  if (hasMask) {
+    auto read = scf::IfOp::create(b, e.loc, TypeRange(i1), hasMask, /*withElse=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(read.thenBlock());
+    auto type = VectorType::get({e.lanes}, getElementTypeOrSelf(op.getKeyMask().getType()));
+    Value zero = arith::ConstantOp::create(b, e.loc, b.getZeroAttr(type));
+    Value m = vector::MaskedLoadOp::create(b, e.loc, type, op.getKeyMask(), key, keep, zero);
+    scf::YieldOp::create(b, e.loc, ValueRange(arith::CmpIOp::create(b, e.loc, P::ne, m, zero)));
+    b.setInsertionPointToStart(read.elseBlock());
+    scf::YieldOp::create(b, e.loc, ValueRange(keep));
+    keep = read.getResult(0);
+  }
+  if (op.getBias() && getElementTypeOrSelf(op.getBias().getType()).isInteger(1)) {
+    // i1 is a byte in memory.
+    auto type = cast<MemRefType>(op.getBias().getType());
+    auto bytes = MemRefType::get(type.getShape(), b.getI8Type(), type.getLayout());
+    Value mask = UnrealizedConversionCastOp::create(b, e.loc, bytes, op.getBias()).getResult(0), given;
+    SmallVector<Value> at = {query(row), headInGroup(row), key};
+    auto vec = VectorType::get({e.lanes}, b.getI8Type());
+    Value zero = arith::ConstantOp::create(b, e.loc, b.getZeroAttr(vec));
+    if (type.getDimSize(2) == 1) {
+      at.back() = e.idx(0);
+      given = vector::BroadcastOp::create(b, e.loc, vec, e.load1(mask, at));
+    } else {
+      given = vector::MaskedLoadOp::create(b, e.loc, vec, mask, at, keep, zero);
+    }
+    keep = both(keep, arith::CmpIOp::create(b, e.loc, P::ne, given, zero));
+  }
+  if (!op.getMaskMod().empty()) {
+    RegionLanes lanes(e, op.getNumHeads().value_or(0), keep);
+    keep = both(keep, lanes.vector(lanes.run(op.getMaskMod(), args)));
+    bad.append(lanes.bad);
+  }
+  return keep;
+}
+
+/// The prob region of one vector; masked pairs stay 0.
+Value AttentionEmitter::emitProbability(Value row, Value key, Value score, Value probability) {
+  Value never = e.splat(-std::numeric_limits<double>::infinity());
+  Value keep = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::UNE, score, never);
+  RegionLanes lanes(e, op.getNumHeads().value_or(0), keep);
+  SmallVector<LaneValue> args = regionArguments(row, key);
+  args.insert(args.begin(), {LaneValue::varying, probability});
+  Value p = lanes.vector(lanes.run(op.getProbMod(), args));
+  record(lanes.bad);
+  return e.select(keep, p, e.splat(0));
+}
+
+/// Remembers that a captured buffer was read outside of its range: one check at the task's end, no call in the loops.
+void AttentionEmitter::record(ArrayRef<Value> bad) {
+  if (bad.empty())
+    return;
+  Value any = bad.front();
+  for (Value v : bad.drop_front())
+    any = arith::OrIOp::create(e.b, e.loc, any, v);
+  e.ifThen(any, [&] { e.store1(arith::ConstantIntOp::create(e.b, e.loc, 1, 32), outside, e.idx(0)); });
+}
+
+} // namespace attnc
