@@ -66,6 +66,7 @@ struct LinearAttentionEmitter {
   void run();
   void emitFactors(Value first, Value tokens);
   void prepare(int64_t rows, Value first, Value t, Value head);
+  void preparePart(int64_t rows, int64_t from, int64_t to, Value first, Value t, Value head);
   void emitColumns(int64_t vectors, bool blocks, Value first, Value tokens);
   void emitBlock(int64_t rows, int64_t vectors, Value column, Value mask, Value first, Value t);
   void copyState(Value from, Value to, int64_t vectors, Value column, Value mask);
@@ -180,58 +181,70 @@ void LinearAttentionEmitter::emitFactors(Value first, Value tokens) {
 
 /// The block of `rows` tokens at t of the chunk: reads, writes, keep and L, or with a head queries and A of that head.
 void LinearAttentionEmitter::prepare(int64_t rows, Value first, Value t, Value head) {
-  Value scaled = head ? queries : reads, pairs = head ? queryPairs : keyPairs; // null without the delta rule
-  Value row = head ? e.add(e.mul(head, n.chunk), t) : t;
-  SmallVector<std::pair<int64_t, int64_t>> indices; // (i, j) of pairs
-  for (int64_t i = 0; pairs && i < rows; ++i)
-    for (int64_t j = 0; j < (head ? i + 1 : i); ++j)
-      indices.push_back({i, j});
-  SmallVector<Value> sums(indices.size(), e.splat(0));
-  sums = e.overVectors(n.headDim, sums, [&](Value d, Value mask, ValueRange carried) {
-    SmallVector<Value> sum(carried), k, x, a;
-    for (int64_t i = 0; i < rows; ++i) {
-      Value token = e.add(first, e.add(t, i));
-      k.push_back(load(op.getKey(), at(op.getKey(), e.idx(0), token, d, n.headDim), mask));
-      if (head) {
-        Value q = load(op.getQuery(), at(op.getQuery(), head, token, d, n.headDim), mask);
-        x.push_back(e.mulf(q, e.splat(op.getScaleOrDefault())));
-      } else {
-        x.push_back(k[i]);
-      }
-      if (n.gated)
-        a.push_back(factor(decay, e.add(t, i), d));
-    }
-    Value kept;
-    for (int64_t i = 0; i < rows; ++i) {
-      if (n.gated)
-        kept = i == 0 ? a[0] : e.mulf(kept, a[i]);
-      if (scaled)
-        e.store(n.gated ? e.mulf(x[i], kept) : x[i], scaled, {e.add(row, i), d});
-    }
-    if (!head && n.perDim)
-      e.store(kept, keep, {t, d});
-    for (int64_t j = 0; j < rows; ++j) {
-      Value w = k[j];
-      for (int64_t i = j; i < rows; ++i) {
-        if (n.gated && i > j)
-          w = e.mulf(w, a[i]);
-        auto *found = llvm::find(indices, std::pair{i, j});
-        if (found != indices.end())
-          sum[found - indices.begin()] = e.fma(x[i], w, sum[found - indices.begin()]);
-      }
-      if (!head)
-        e.store(w, writes, {e.add(t, j), d});
-    }
-    return sum;
-  });
-  for (auto [index, sum] : llvm::zip(indices, sums))
-    e.store1(e.reduceAdd(sum), pairs, {e.add(row, index.first), e.idx(index.second)});
+  Value pairs = head ? queryPairs : keyPairs; // null without the delta rule
+  auto pairsOf = [&](int64_t i) { return !pairs ? 0 : head ? i + 1 : i; };
+  // Rows of pairs that together fill the accumulators of a register tile.
+  for (int64_t from = 0, to; from < rows; from = to) {
+    int64_t sum = pairsOf(from);
+    for (to = from + 1; to < rows && sum + pairsOf(to) <= n.block * n.vectors; ++to)
+      sum += pairsOf(to);
+    preparePart(rows, from, to, first, t, head);
+  }
   if (!head && n.gated && !n.perDim) {
     Value kept = e.load1(decay, {t, e.idx(0)});
     for (int64_t i = 1; i < rows; ++i)
       kept = e.mulf(kept, e.load1(decay, {e.add(t, i), e.idx(0)}));
     e.store1(kept, keep, {t, e.idx(0)});
   }
+}
+
+/// Of these, rows from ≤ i < to of reads and L, or queries and A; writes and keep with the last of them.
+void LinearAttentionEmitter::preparePart(int64_t rows, int64_t from, int64_t to, Value first, Value t, Value head) {
+  Value scaled = head ? queries : reads, pairs = head ? queryPairs : keyPairs;
+  Value row = head ? e.add(e.mul(head, n.chunk), t) : t;
+  DenseMap<std::pair<int64_t, int64_t>, int64_t> place; // (i, j) → index of the sum
+  for (int64_t i = from; pairs && i < to; ++i)
+    for (int64_t j = 0; j < (head ? i + 1 : i); ++j)
+      place.insert({{i, j}, place.size()});
+  SmallVector<Value> sums(place.size(), e.splat(0));
+  sums = e.overVectors(n.headDim, sums, [&](Value d, Value mask, ValueRange carried) {
+    SmallVector<Value> sum(carried), k, x(from), a;
+    Value kept;
+    for (int64_t i = 0; i < to; ++i) {
+      Value token = e.add(first, e.add(t, i));
+      k.push_back(load(op.getKey(), at(op.getKey(), e.idx(0), token, d, n.headDim), mask));
+      if (n.gated) {
+        a.push_back(factor(decay, e.add(t, i), d));
+        kept = i == 0 ? a[0] : e.mulf(kept, a[i]);
+      }
+      if (i < from)
+        continue;
+      x.push_back(k[i]);
+      if (head)
+        x[i] = e.mulf(load(op.getQuery(), at(op.getQuery(), head, token, d, n.headDim), mask),
+                      e.splat(op.getScaleOrDefault()));
+      if (scaled)
+        e.store(n.gated ? e.mulf(x[i], kept) : x[i], scaled, {e.add(row, i), d});
+    }
+    if (!head && n.perDim && to == rows)
+      e.store(kept, keep, {t, d});
+    for (int64_t j = 0; j < to; ++j) {
+      Value w = k[j];
+      for (int64_t i = j; i < to; ++i) {
+        if (n.gated && i > j)
+          w = e.mulf(w, a[i]);
+        if (auto found = place.find({i, j}); found != place.end())
+          sum[found->second] = e.fma(x[i], w, sum[found->second]);
+      }
+      if (!head && to == rows)
+        e.store(w, writes, {e.add(t, j), d});
+    }
+    return sum;
+  });
+  for (int64_t i = from; i < to; ++i)
+    for (int64_t j = 0; j <= i; ++j)
+      if (auto found = place.find({i, j}); found != place.end())
+        e.store1(e.reduceAdd(sums[found->second]), pairs, {e.add(row, i), e.idx(j)});
 }
 
 /// All columns of the state over the tokens of one chunk, `vectors` vectors of them at a time.
