@@ -7,11 +7,20 @@ from reference.safetensors import round_to
 
 
 class Cached:
-    """A Case over a cache: what every slot holds is kept here too."""
+    """A Case over a cache: what every slot holds is kept here too. pool: pages in any order, as a server maps them."""
 
-    def __init__(self, random, model, case, slots, capacity, page=0):
+    def __init__(self, random, model, case, slots, capacity, page=0, pool=False):
         self.random, self.model, self.case = random, model, case
-        self.state, self.rows = State(model, slots, capacity, page), [None] * slots
+        self.rows = [None] * slots
+        if not pool:
+            self.state = State(model, slots, capacity, page)
+            return
+        page = page or 64
+        each = -(-capacity // page)
+        self.state = State(model, slots, capacity, page, slots * each + 1)
+        numbers = [int(n) for n in random.permutation(slots * each + 1)]
+        for slot in range(slots):
+            self.state.map(slot, numbers[slot * each : (slot + 1) * each], 0)
 
     def shared(self, batch, positions):
         """Operands that hold for all runs: captured tensors, biases by distance, masks of positions."""

@@ -219,16 +219,27 @@ class Case:
 
     # ---- Running ------------------------------------------------------------------------------------------
 
-    def run(self, model, given, state=None, slots=None, **more):
-        """Model.run with floats in their types, and back."""
+    def run(self, model, given, state=None, slots=None, strided=False, **more):
+        """Model.run with floats in their types, and back. strided: query, key and value are views of larger arrays."""
         def encoded(name, array):
             kind = self.kinds[name]
-            if array is None or kind not in ("bf16", "f16"):
-                return array
-            return to_bf16(array) if kind == "bf16" else np.asarray(array, np.float16)
+            if array is None:
+                return None
+            array = to_bf16(array) if kind == "bf16" else np.asarray(array, np.float16) if kind == "f16" else array
+            return self.spread(array) if strided and name in ("query", "key", "value") else array
 
         got = model.run(self.name, {n: encoded(n, a) for n, a in given.items()}, state, slots, **more)
         return {n: from_bf16(a) if self.kinds[n] == "bf16" else a.astype(np.float32) if self.kinds[n] == "f16" else a for n, a in got.items()}
+
+    def spread(self, array):
+        """The same values with other strides: columns of a wider array, or heads beside each other in every token."""
+        if self.rank == 3:
+            wide = np.zeros((*array.shape[:2], array.shape[2] + 7), array.dtype)
+            view = wide[:, :, 3:-4]
+        else:
+            view = np.zeros(array.swapaxes(1, 2).shape, array.dtype).swapaxes(1, 2)
+        view[...] = array
+        return view
 
     def oracle_options(self, given):
         """Keyword arguments of the oracle, but for query, key and value."""
@@ -273,6 +284,8 @@ class Case:
             rows = poisoned[name].swapaxes(self.axis, -1)
             rows[..., chosen] = np.resize(np.array([np.nan, np.inf, -np.inf], rows.dtype), rows[..., chosen].shape)
         untouched = ~keep[..., chosen].any(-1)  # [batch, heads, queries]
+        if "masked_rows" in self.options:  # a row with nothing visible may be made of all values
+            untouched &= keep.any(-1)
         got = self.run(model, poisoned)
         label = "%s %s K%d NaN in %d keys" % (model.variant, self.label, keys, chosen.sum())
         report.equal(label + " out", self.by_head(got["out"])[untouched], self.by_head(clean["out"])[untouched])
@@ -298,6 +311,11 @@ class Case:
             return len(self.bias_shape) == 4 and self.bias_shape[0] == "batch"
         shapes = {n: shape for region in self.regions for n, (shape, _, _) in region.captures.items()}
         return shapes[name][0] == "batch" if name in shapes else name not in ("sink_logits", "alibi", "relative")
+
+    def check_strided(self, report, model, given, compact):
+        """Views of larger arrays give the same bits."""
+        for name, value in self.run(model, given, strided=True).items():
+            report.equal("%s %s strided %s" % (model.variant, self.label, name), value, compact[name])
 
     def check_schedules(self, report, path, model, given, serial):
         """Tasks in any order, on any number of workers, give the same bits."""

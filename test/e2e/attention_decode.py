@@ -80,51 +80,49 @@ for number, options in enumerate([dict(window_left=70), dict(window_left=3, sink
 # A row's bits do not depend on the batch it is in, on the pages, or on how tasks are scheduled.
 for path, (case,) in compiled(report, [dict(heads=8, head_dim=16, kv_heads=2, causal=True, cache="f32", lse=True)]):
     for variant in each_variant(path):
-        past, tokens = [700, 3, 64, 1500], None
-        results = {}
-        for label, workers, schedule, page, order in [("serial", 1, None, 64, [0, 1, 2, 3]), ("pages of 256", 1, None, 256, [0, 1, 2, 3]), ("other slots", 1, None, 0, [3, 1, 0, 2]),
-                                                      ("threads", 2, "threads", 64, [0, 1, 2, 3]), ("shuffled", 5, "shuffle", 128, [0, 1, 2, 3])]:
-            random = np.random.default_rng(77)  # the same tokens each time
+        past, results, every = [700, 3, 64, 1500], {}, [0, 1, 2, 3]
+        for label, workers, schedule, page in [("serial", 1, None, 64), ("pages of 256", 1, None, 256), ("row by row", 1, None, 0),
+                                               ("a server's pages", 1, None, 64), ("threads", 2, "threads", 64), ("shuffled", 5, "shuffle", 128)]:
             with Model(path, variant, workers=workers, schedule=schedule) as model:
-                cached = Cached(random, model, case, 4, 1600, page)
+                # The same tokens each time.
+                cached = Cached(np.random.default_rng(77), model, case, 4, 1600, page, pool="server" in label)
                 cached.fill(past)
-                _, got = cached.step({}, 2, [0, 1, 2, 3])
-                if label == "other slots":
-                    # Row by row, in another order.
+                given, got = cached.step({}, 2, every)
+                if label == "row by row":  # in another order
                     for slot, length in enumerate(past):
                         cached.state.op(mf.TRUNCATE, slot, length)
-                    rows = cached.rows
-                    parts = {}
-                    for slot in order:
-                        own = {n: a[slot : slot + 1] for n, a in _.items()}
-                        parts[slot] = case.run(model, own, cached.state, [slot])
-                    got = {n: np.concatenate([parts[slot][n] for slot in range(4)]) for n in got}
+                    parts = {slot: case.run(model, {n: a[slot : slot + 1] for n, a in given.items()}, cached.state, [slot]) for slot in (3, 1, 0, 2)}
+                    got = {n: np.concatenate([parts[slot][n] for slot in every]) for n in got}
                 results[label] = got
                 cached.state.close()
         for label, got in results.items():
             for name in got:
                 report.equal("%s %s %s %s" % (variant, case.label, label, name), got[name], results["serial"][name])
-random = report.random
 
-# NaN in what an earlier, truncated token left behind, and beyond the length, does not show; kv_len beyond the keys is an error.
-for path, (case, lengths) in compiled(report, [dict(heads=2, head_dim=16, causal=True, cache="f32", lse=True),
-                                               dict(heads=2, head_dim=16, causal=True, cache="f32", operands=("kv_len",))]):
+# NaN that a truncated token left behind does not show; kv_len beyond a row's keys is an error.
+for path, (case,) in compiled(report, [dict(heads=2, head_dim=16, causal=True, cache="f32", lse=True)]):
     for variant in each_variant(path):
         with Model(path, variant) as model:
-            cached = Cached(random, model, case, 1, 200)
-            given, _ = cached.step({}, 70, [0])
+            whole = Cached(random, model, case, 1, 200)
+            given, clean = whole.step({}, 70, [0])
             state = State(model, 1, 200)
-            case.run(model, {n: a if n == "query" else np.where(np.arange(70)[:, None] < 40, a, np.nan).astype(np.float32) for n, a in given.items()}, state, [0])
+            dirty = {n: a if n == "query" else np.where(np.arange(70)[:, None] < 40, a, np.nan).astype(np.float32) for n, a in given.items()}
+            case.run(model, dirty, state, [0])
             state.op(mf.TRUNCATE, 0, 40)
-            got = [case.run(model, {n: a[:, begin:end] for n, a in given.items()}, state, [0])["out"] for begin, end in ((40, 41), (41, 70))]
-            whole = State(model, 1, 200)
-            clean = case.run(model, given, whole, [0])["out"]
-            report.equal(variant + " NaN in truncated tokens", np.concatenate(got, 1), clean[:, 40:])
-            step = lengths.typed(lengths.tokens(random, 1, 1, 1))
-            for length in (72, -1, 2**31 - 1):
-                report.status("%s kv_len %d of 71 cached keys" % (variant, length), mf.RANGE, lengths.run, model,
-                              dict(step, kv_len=np.array([length], np.int32)), whole, [0])
-            report.expect(variant + " length after a refusal", whole.length() == 70, "expected 70, got %d" % whole.length())
-            for each in (state, whole, cached.state):
+            for begin, end in ((40, 41), (41, 70)):
+                got = case.run(model, {n: a[:, begin:end] for n, a in given.items()}, state, [0])
+                report.equal("%s NaN in truncated tokens, %d to %d" % (variant, begin, end), got["out"], clean["out"][:, begin:end])
+            for each in (state, whole.state):
                 each.close()
+for path, (case,) in compiled(report, [dict(heads=2, head_dim=16, causal=True, cache="f32", operands=("kv_len",))]):
+    for variant in each_variant(path):
+        with Model(path, variant) as model:
+            cached = Cached(random, model, case, 2, 200)
+            cached.fill([70, 5])
+            step = case.typed(case.tokens(random, 2, 1, 1))
+            for length in ([72, 3], [71, 7], [-1, 6], [71, 2**31 - 1]):
+                report.status("%s kv_len %s of 71 and 6 cached keys" % (variant, length), mf.RANGE, case.run, model,
+                              dict(step, kv_len=np.array(length, np.int32)), cached.state, [0, 1])
+            report.expect(variant + " lengths after a refusal", [cached.state.length(n) for n in (0, 1)] == [70, 5], "lengths changed")
+            cached.state.close()
 report.finish()

@@ -96,7 +96,8 @@ def check(random, path, model, case):
     elif case.cache:
         past = [int(random.choice([0, 1, 30, 63, 64, 65, 130, 511, 512, 600])) for _ in range(int(random.integers(1, 4)))]
         runs = [int(random.choice([1, 1, 2, 17, 65])) for _ in range(2)]
-        cached = Cached(random, model, case, len(past) + 1, max(past) + sum(runs), int(random.choice([0, 64, 128])))
+        cached = Cached(random, model, case, len(past) + 1, max(past) + sum(runs), int(random.choice([0, 64, 128])),
+                        pool=random.random() < 0.4)
         cached.fill(past)
         shared = cached.shared(len(past), max(past) + sum(runs) + max(case.options.get("offset", 0), 0))
         for seq in runs:
@@ -118,6 +119,8 @@ def check(random, path, model, case):
             case.check_poison(report, model, given, got, random)
         if random.random() < 0.3:
             case.check_alone(report, model, given, got)
+        if random.random() < 0.3:
+            case.check_strided(report, model, given, got)
     if random.random() < 0.15:
         case.check_schedules(report, path, model, given, got)
 

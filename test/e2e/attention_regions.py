@@ -43,6 +43,7 @@ for shapes, table in ((SQUARE, alone + joined), (CROSS, shifted)):
                         if queries in (65, 70):
                             case.check_poison(report, model, given, got, random)
                             case.check_alone(report, model, given, got)
+                            case.check_strided(report, model, given, got)
                         if queries == 200 and number % 4 == 0:
                             case.check_schedules(report, path, model, given, got)
 

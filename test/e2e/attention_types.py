@@ -39,6 +39,7 @@ for path, cases in compiled(report, table):
                     if queries == 65:
                         case.check_poison(report, model, given, got, random)
                         case.check_alone(report, model, given, got)
+                        case.check_strided(report, model, given, got)
                         case.check_schedules(report, path, model, given, got)
 
 # The largest values do not overflow on the way: f16 ends at 65504, a score of 100 · 100 · 8 does not.
