@@ -496,11 +496,7 @@ LogicalResult LoadOp::verify() {
   if (!isa<MemRefType>(getSource().getType()) || !isa<IntegerType>(shaped(getSource()).getElementType()) ||
       getIndices().empty()) // C2
     return emitOpError() << "expected 'ranges' of a buffer of integers, got " << getSource().getType();
-  SmallVector<int64_t> expected(shape(getSource()));
-  if (!ShapedType::isDynamic(expected.back()))
-    expected.back() = llvm::divideCeil(expected.back(), kKeyPanel);
-  expected.insert(expected.begin(), 2);
-  return expectShape(*this, "ranges", getRanges(), expected);
+  return expectRanges(*this, getSource(), getRanges());
 }
 
 LogicalResult RelativeBiasOp::verify() {
