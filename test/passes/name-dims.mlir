@@ -39,3 +39,24 @@ func.func @caller(%a: tensor<?x4xf32> {attn.dims = ["rows"]}, %b: tensor<?x4xf32
   %0 = call @callee(%a, %b) : (tensor<?x4xf32>, tensor<?x4xf32>) -> tensor<?x4xf32>
   return %0 : tensor<?x4xf32>
 }
+
+// What belongs to a batch row or key has their sizes; of a ragged batch the prefix belongs to a sequence.
+// CHECK-LABEL: @attention_operands
+// CHECK-SAME: %arg0: tensor<?x?x8xf32> {attn.dims = ["d0", "d1"]
+// CHECK-SAME: %arg1: tensor<?xi32> {attn.dims = ["d0"]
+// CHECK-SAME: %arg2: tensor<?x?xi32> {attn.dims = ["d0", "d1"]
+func.func @attention_operands(%x: tensor<?x?x8xf32>, %n: tensor<?xi32>, %ids: tensor<?x?xi32>) -> tensor<?x?x8xf32> {
+  %0 = attn.attention %x, %x, %x prefix %n documents %ids {num_heads = 2 : i64}
+     : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?xi32>, tensor<?x?xi32>) -> tensor<?x?x8xf32>
+  return %0 : tensor<?x?x8xf32>
+}
+
+// CHECK-LABEL: @ragged
+// CHECK-SAME: %arg1: tensor<?xi32> {attn.dims = ["d1"]
+// CHECK-SAME: %arg2: tensor<?xi32> {attn.dims = ["d2"]
+// CHECK-SAME: %arg3: tensor<?xi32> {attn.dims = ["d2"]
+func.func @ragged(%x: tensor<1x?x8xf32>, %n: tensor<?xi32>, %at: tensor<?xi32>, %keys: tensor<?xi32>) -> tensor<1x?x8xf32> {
+  %0 = attn.attention %x, %x, %x prefix %n ragged %at ragged_keys %keys {num_heads = 2 : i64}
+     : (tensor<1x?x8xf32>, tensor<1x?x8xf32>, tensor<1x?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>) -> tensor<1x?x8xf32>
+  return %0 : tensor<1x?x8xf32>
+}
