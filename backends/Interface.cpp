@@ -58,7 +58,7 @@ static Attribute describeTensor(Builder &builder, Type type, DictionaryAttr attr
   fields.push_back(named(builder, "dims", dims ? dims : builder.getArrayAttr({})));
   if (get(attn::kOptionalAttr))
     fields.push_back(named(builder, "optional", builder.getUnitAttr()));
-  if (get("attn.strided"))
+  if (get(attn::kStridedAttr))
     fields.push_back(named(builder, "strided", builder.getUnitAttr()));
   return builder.getDictionaryAttr(fields);
 }
@@ -76,10 +76,11 @@ struct CacheReads {
 } // namespace
 
 void CacheReads::visit(attn::AttentionOp attention) {
-  // Key lengths and prefixes move the window; rows with nothing visible may take the mean of all values.
+  // Key lengths move the window; rows with nothing visible may take the mean of all values. Regions, masks and prefixes
+  // show nothing that the window hides.
   std::optional<int64_t> left = attention.getWindowLeft();
   int64_t offset = attention.getCausalOffset(), tokens;
-  if (!left || attention.getKvLen() || attention.getMaskedRows() != attn::MaskedRows::zero || offset <= -ATTN_NO_BOUND || offset >= ATTN_NO_BOUND ||
+  if (!left || attention.getKvLen() || attention.getBottomRight() || attention.getMaskedRows() != attn::MaskedRows::zero || offset <= -ATTN_NO_BOUND || offset >= ATTN_NO_BOUND ||
       llvm::AddOverflow<int64_t>(*left, std::abs(offset), tokens) || tokens > ATTN_NO_BOUND ||
       attention.getSinks() > uint64_t(ATTN_NO_BOUND)) {
     windowed = false;

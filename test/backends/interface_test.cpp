@@ -159,7 +159,9 @@ TEST_F(Interface, RecordedWindows) {
   EXPECT_EQ(recorded(", causal"), "0 0");
   EXPECT_EQ(recorded(", causal, window_left = 20 : i64, masked_rows = #attn<masked_rows mean>"), "0 0");
   EXPECT_EQ(recorded(", causal, window_left = 20 : i64, causal_offset = -9223372036854775808 : i64"), "0 0");
+  EXPECT_EQ(recorded(", causal, window_left = 20 : i64, bottom_right"), "0 0");
   EXPECT_EQ(recorded(", causal, window_left = 20 : i64", "kv_len %n", ", tensor<?xi64>"), "0 0");
+  EXPECT_EQ(recorded(", window_left = 20 : i64", "prefix %n", ", tensor<?xi64>"), "50 0");
   parse("func.func @f(%q: tensor<?x9x4xf32> {attn.dims = [\"b\"]}, %c: !attn.cache<1x1x4x4xf32>) {"
         "  %l = arith.constant 0 : index"
         "  %0 = attn.cache_read %c[%l] keys %l : (!attn.cache<1x1x4x4xf32>, index, index) -> tensor<?x1x?x4xf32> return }");
