@@ -101,7 +101,8 @@ struct PrintTileMap : impl::PrintTileMapBase<PrintTileMap> {
 
   void runOnOperation() override {
     if (tileRows < 1 || tileKeys < 1) {
-      getOperation().emitError() << "expected tiles of at least 1 x 1, got " << tileRows << " x " << tileKeys;
+      getOperation().emitError() << "expected tiles of at least 1 x 1, got " << int64_t(tileRows) << " x "
+                                 << int64_t(tileKeys);
       return signalPassFailure();
     }
     WalkResult result = getOperation().walk([&](AttentionOp op) {
@@ -194,15 +195,16 @@ struct PrintTileMap : impl::PrintTileMapBase<PrintTileMap> {
     if (!fits)
       return success();
     Counts sum;
-    for (ConstantInterval b : *choose(map, "batch row", 0, map.batches, {}))
-      for (ConstantInterval h : *choose(map, "head", 1, op.getHeads(), {})) {
+    auto batches = choose(map, "batch row", 0, map.batches, {}), allHeads = choose(map, "head", 1, op.getHeads(), {});
+    for (ConstantInterval b : *batches)
+      for (ConstantInterval h : *allHeads) {
         Counts counts = count(map, b, h, [](StringRef) {});
         sum.skipped += counts.skipped;
         sum.full += counts.full;
         sum.partial += counts.partial;
       }
-    emitRemark(op.getLoc()) << "tile map of " << tileRows << " x " << tileKeys << ": " << sum.skipped << " skipped, "
-                            << sum.full << " full, " << sum.partial << " partial";
+    emitRemark(op.getLoc()) << "tile map of " << int64_t(tileRows) << " x " << int64_t(tileKeys) << ": " << sum.skipped
+                            << " skipped, " << sum.full << " full, " << sum.partial << " partial";
     return success();
   }
 };
