@@ -63,7 +63,7 @@ struct AttentionEmitter {
   void emitBlock(Walk walk, int64_t tile, Value row, Value keyBlock, Value start, Value end);
   void emitProduct(int64_t tile, Value keyBlock, Value start, Value end, bool skipMasked);
   Value isFinite(int64_t tile);
-  void merge(int64_t tile, Value row, ValueRange blockMax, ValueRange blockSum);
+  void merge(Walk walk, int64_t tile, Value row, ValueRange blockMax, ValueRange blockSum);
   void finish();
   void patchMaskedRow(Value row);
 

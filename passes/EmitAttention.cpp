@@ -237,9 +237,8 @@ void AttentionEmitter::emitBlock(Walk walk, int64_t tile, Value row, Value keyBl
       continue;
     }
     blockMax.push_back(e.load1(maxima, at));
-    Value sum = e.load1(sums, at);
-    Value none = arith::CmpFOp::create(b, e.loc, arith::CmpFPredicate::OEQ, sum, e.f32(0));
-    inverse[r] = e.broadcast(e.select(none, e.f32(0), e.divf(e.f32(1), sum)));
+    Value sink = op.getSinkLogits() ? e.load1(op.getSinkLogits(), headInGroup(at)) : Value();
+    inverse[r] = e.broadcast(FinishedSoftmax(e, blockMax.back(), e.load1(sums, at), sink).scale);
   }
   blockSum = overKeys(blockSum, [&](Value key, ValueRange carried) {
     SmallVector<Value> sum(carried);
@@ -265,7 +264,7 @@ void AttentionEmitter::emitBlock(Walk walk, int64_t tile, Value row, Value keyBl
     e.ifThen(again, [&] { emitProduct(tile, keyBlock, start, end, /*skipMasked=*/true); });
   }
   if (walk != probabilities)
-    return merge(tile, row, blockMax, blockSum);
+    return merge(walk, tile, row, blockMax, blockSum);
   for (int64_t r = 0; r < tile; ++r)
     e.overVectors(valueStride, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
       Value at = e.add(row, r);
@@ -340,12 +339,14 @@ void AttentionEmitter::emitProduct(int64_t tile, Value keyBlock, Value start, Va
 }
 
 /// (out, maxima, sums) of `tile` rows with those of a block.
-void AttentionEmitter::merge(int64_t tile, Value row, ValueRange blockMax, ValueRange blockSum) {
+void AttentionEmitter::merge(Walk walk, int64_t tile, Value row, ValueRange blockMax, ValueRange blockSum) {
   for (int64_t r = 0; r < tile; ++r) {
     Value at = e.add(row, r);
     MergedSoftmax merged(e, e.load1(maxima, at), e.load1(sums, at), blockMax[r], e.reduceAdd(blockSum[r]));
     e.store1(merged.max, maxima, at);
     e.store1(merged.sum, sums, at);
+    if (walk == statistics)
+      continue; // no values yet
     Value keep = e.broadcast(merged.keep), add = e.broadcast(merged.add);
     e.overVectors(valueStride, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
       Value o = e.mulf(e.load(out, {at, d}, mask), keep);
