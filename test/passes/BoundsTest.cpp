@@ -216,4 +216,75 @@ TEST_F(Bounds, AreShort) {
   EXPECT_LE(ops, 6);
 }
 
+// Documents of any length, by ids of 300 tokens with their ranges: a tile is computed in part only if it is mixed.
+TEST_F(Bounds, OfDocumentsAreExact) {
+  RandomRegion r(&context, seed, /*captures=*/false);
+  r.region.front().clear();
+  r.b.setInsertionPointToStart(&r.region.front());
+  int64_t dyn = ShapedType::kDynamic, size = 300, blocks = llvm::divideCeil(size, attn::kKeyPanel);
+  Type i32 = r.b.getI32Type();
+  Value ids = r.outer.addArgument(MemRefType::get({dyn, dyn}, i32), r.loc);
+  Value ranges = r.outer.addArgument(MemRefType::get({2, dyn, dyn}, i32), r.loc);
+  Buffer idData{{1, size}, {}, 32}, idBounds{{2, 1, blocks}, std::vector<int64_t>(2 * blocks), 32};
+  for (int64_t k = 0, document = 5; k < size; ++k) {
+    document += r.pick(0, 60) == 0;
+    idData.data.push_back(document);
+    if (k % attn::kKeyPanel == 0)
+      idBounds.data[k / attn::kKeyPanel] = document;
+    idBounds.data[blocks + k / attn::kKeyPanel] = document;
+  }
+  r.memory.try_emplace(ids, idData);
+  r.memory.try_emplace(ranges, idBounds);
+  Value b = r.region.getArgument(0), i = r.region.getArgument(2), j = r.region.getArgument(3);
+  Value own = attn::LoadOp::create(r.b, r.loc, i32, ids, ValueRange{b, i}, ranges);
+  Value other = attn::LoadOp::create(r.b, r.loc, i32, ids, ValueRange{b, j}, ranges);
+  r.yield(arith::CmpIOp::create(r.b, r.loc, arith::CmpIPredicate::eq, own, other));
+  for (int64_t q = 0; q < size; q += 64)
+    for (int64_t k = 0; k < size; k += 64) {
+      ConstantInterval rows = {q, std::min(q + 64, size) - 1}, keys = {k, std::min(k + 64, size) - 1};
+      int64_t visible = 0;
+      for (int64_t i = rows.lo; i <= rows.hi; ++i)
+        for (int64_t j = keys.lo; j <= keys.hi; ++j)
+          visible += idData.data[i] == idData.data[j];
+      ConstantInterval found = atRunTime(r, {{0, 0}, {0, 3}, rows, keys});
+      EXPECT_EQ(found.hi, visible > 0) << "rows from " << q << ", keys from " << k;
+      EXPECT_EQ(found.lo, visible == (rows.hi - rows.lo + 1) * (keys.hi - keys.lo + 1)) << q << ' ' << k;
+    }
+}
+
+// What lies outside of a buffer is anything, and is not read; more than four blocks are not looked at.
+TEST_F(Bounds, OfLoadsStayInside) {
+  RandomRegion r(&context, seed, /*captures=*/false);
+  r.region.front().clear();
+  r.b.setInsertionPointToStart(&r.region.front());
+  int64_t dyn = ShapedType::kDynamic;
+  Type i32 = r.b.getI32Type();
+  Value source = r.outer.addArgument(MemRefType::get({dyn}, i32), r.loc);
+  Value ranges = r.outer.addArgument(MemRefType::get({2, dyn}, i32), r.loc);
+  Buffer data{{500}, {}, 32}, bounds{{2, 8}, {}, 32};
+  for (int64_t k = 0; k < 500; ++k)
+    data.data.push_back(k);
+  for (int64_t which : {0, 1})
+    for (int64_t block = 0; block < 8; ++block)
+      bounds.data.push_back(which ? std::min<int64_t>(block * 64 + 63, 499) : block * 64);
+  r.memory.try_emplace(source, data);
+  r.memory.try_emplace(ranges, bounds);
+  r.yield(attn::LoadOp::create(r.b, r.loc, i32, source, ValueRange(r.region.getArgument(2)), ranges));
+  auto of = [&](int64_t lo, int64_t hi) {
+    ConstantInterval found = atRunTime(r, {{0, 0}, {0, 0}, {lo, hi}, {0, 0}});
+    return std::make_pair(found.lo, found.hi);
+  };
+  auto anything = std::make_pair(llvm::minIntN(32), llvm::maxIntN(32));
+  EXPECT_EQ(of(70, 71), std::make_pair(int64_t(64), int64_t(127)));
+  EXPECT_EQ(of(70, 70), std::make_pair(int64_t(70), int64_t(70))); // one place: the element
+  EXPECT_EQ(of(63, 64), std::make_pair(int64_t(0), int64_t(127)));
+  EXPECT_EQ(of(63, 255), std::make_pair(int64_t(0), int64_t(255)));
+  EXPECT_EQ(of(63, 256), anything);
+  EXPECT_EQ(of(450, 499), std::make_pair(int64_t(448), int64_t(499)));
+  EXPECT_EQ(of(450, 500), anything);
+  EXPECT_EQ(of(-1, 3), anything);
+  EXPECT_EQ(of(500, 500), anything);
+  EXPECT_EQ(of(-5, -5), anything);
+}
+
 } // namespace
