@@ -32,9 +32,12 @@ void AttentionEmitter::classify(Value keyBlock, Value start, Value end) {
   e.loop(start, end, kKeyPanel, [&](Value key) {
     Value panelEnd = e.add(key, kKeyPanel), result = i32(partial);
     if (!op.getMaskMod().empty()) {
-      Value batch = i64(op.getBatch()), lastHead = e.sub(e.add(op.getHead(), group), e.idx(1));
+      // One batch row or head is one value: captured tensors are bounded where they are read at one place.
+      Value batch = i64(op.getBatch()), firstHead = i64(op.getHead()), lastHead = firstHead;
+      if (cast<MemRefType>(op.getQuery().getType()).getDimSize(1) != 1)
+        lastHead = i64(e.sub(e.add(op.getHead(), group), e.idx(1)));
       Interval bhij[] = {{batch, batch},
-                         {i64(op.getHead()), i64(lastHead)},
+                         {firstHead, lastHead},
                          {i64(rowInt(position, none)), i64(rowInt(position, last))},
                          {i64(key), i64(e.sub(e.min(panelEnd, op.getKeys()), e.idx(1)))}};
       Interval keep = boundsOf(e, op.getMaskMod(), bhij);
