@@ -44,7 +44,7 @@ void markStrided(func::FuncOp func) {
   for (BlockArgument argument : func.getArguments()) {
     auto type = dyn_cast<RankedTensorType>(argument.getType());
     bool strided = type && type.getRank() > 0 && llvm::all_of(argument.getUses(), [](OpOperand &use) {
-      return isa<PackKeysOp, PackValuesOp>(use.getOwner()) ||
+      return isa<PackKeysOp, PackValuesOp, LinearAttentionOp>(use.getOwner()) ||
              (isa<AttentionOp>(use.getOwner()) && use.getOperandNumber() == 0);
     });
     if (strided && !argument.use_empty())

@@ -160,9 +160,6 @@ void populateEmitRows(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitRelativeBias(RewritePatternSet &patterns);
 void populateEmitRanges(RewritePatternSet &patterns);
 
-/// Tasks of `op`, the same op on views with scratch memory for each of `workers`; an error if it cannot be lowered.
-LogicalResult tileLinearAttention(Emit &e, attn::LinearAttentionOp op, attn::TargetAttr target, Value workers);
-
 /// Scratch of one worker, in f32: see the emitters.
 int64_t linearScratch(attn::TargetAttr target, int64_t k);
 int64_t attentionScratch(attn::TargetAttr target, int64_t headDim, int64_t headDimV);

@@ -19,7 +19,7 @@
 // numbers exp(g), never exponentials of differences: strong decay gives 0, as in the recurrence, and nothing overflows.
 //
 //===----------------------------------------------------------------------------------===//
-#include "passes/Tasks.h"
+#include "passes/Tiler.h"
 
 namespace attnc {
 using namespace attn;
@@ -86,27 +86,6 @@ struct LinearAttentionEmitter {
       return {e.idx(0), head, token, d};
     return {e.idx(0), token, e.add(e.mul(head, headDim), d)};
   }
-  Value toF32(Value x) {
-    Type f32 = e.b.getF32Type();
-    if (getElementTypeOrSelf(x) == f32)
-      return x;
-    auto vector = dyn_cast<VectorType>(x.getType());
-    return arith::ExtFOp::create(e.b, e.loc, vector ? Type(vector.clone(f32)) : f32, x);
-  }
-  /// Values of any float type as f32; lanes outside the mask are 0.
-  Value load(Value memref, ValueRange at, Value mask) {
-    auto type = VectorType::get({e.lanes}, cast<MemRefType>(memref.getType()).getElementType());
-    if (!mask)
-      return toF32(vector::LoadOp::create(e.b, e.loc, type, memref, at));
-    Value zero = arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(type));
-    return toF32(vector::MaskedLoadOp::create(e.b, e.loc, type, memref, at, mask, zero));
-  }
-  void store(Value x, Value memref, ValueRange at, Value mask) {
-    auto type = VectorType::get({e.lanes}, cast<MemRefType>(memref.getType()).getElementType());
-    if (x.getType() != type)
-      x = arith::TruncFOp::create(e.b, e.loc, type, x);
-    e.store(x, memref, at, mask);
-  }
   /// One element as all lanes.
   Value splatOf(Value memref, Value row, Value column) { return e.broadcast(e.load1(memref, {row, column})); }
   Value factor(Value memref, Value row, Value d) {
@@ -167,12 +146,12 @@ void LinearAttentionEmitter::emitFactors(Value first, Value tokens) {
   e.loop(e.idx(0), tokens, 1, [&](Value t) {
     Value token = e.add(first, t);
     if (!n.perDim) {
-      Value g = toF32(e.load1(op.getDecay(), {e.idx(0), token, e.idx(0)}));
+      Value g = e.toF32(e.load1(op.getDecay(), {e.idx(0), token, e.idx(0)}));
       e.store1(exp(g, e.f32(kLog2e), e.f32(127)), decay, {t, e.idx(0)});
       return;
     }
     e.overVectors(n.headDim, {}, [&](Value d, Value mask, ValueRange) -> SmallVector<Value> {
-      Value g = load(op.getDecay(), {e.idx(0), token, d}, mask);
+      Value g = e.load(op.getDecay(), {e.idx(0), token, d}, mask);
       e.store(exp(g, e.splat(kLog2e), e.splat(127)), decay, {t, d});
       return {};
     });
@@ -212,7 +191,7 @@ void LinearAttentionEmitter::preparePart(int64_t rows, int64_t from, int64_t to,
     Value kept;
     for (int64_t i = 0; i < to; ++i) {
       Value token = e.add(first, e.add(t, i));
-      k.push_back(load(op.getKey(), at(op.getKey(), e.idx(0), token, d, n.headDim), mask));
+      k.push_back(e.load(op.getKey(), at(op.getKey(), e.idx(0), token, d, n.headDim), mask));
       if (n.gated) {
         a.push_back(factor(decay, e.add(t, i), d));
         kept = i == 0 ? a[0] : e.mulf(kept, a[i]);
@@ -221,7 +200,7 @@ void LinearAttentionEmitter::preparePart(int64_t rows, int64_t from, int64_t to,
         continue;
       x.push_back(k[i]);
       if (head)
-        x[i] = e.mulf(load(op.getQuery(), at(op.getQuery(), head, token, d, n.headDim), mask),
+        x[i] = e.mulf(e.load(op.getQuery(), at(op.getQuery(), head, token, d, n.headDim), mask),
                       e.splat(op.getScaleOrDefault()));
       if (scaled)
         e.store(n.gated ? e.mulf(x[i], kept) : x[i], scaled, {e.add(row, i), d});
@@ -303,7 +282,7 @@ void LinearAttentionEmitter::emitBlock(int64_t rows, int64_t vectors, Value colu
   for (int64_t i = 0; i < rows; ++i) {
     tokens.push_back(e.add(first, e.add(t, i)));
     for (int64_t v = 0; v < vectors; ++v)
-      u.push_back(load(op.getValue(), at(op.getValue(), e.idx(0), tokens[i], columnOf(v), n.headDimV), maskOf(v)));
+      u.push_back(e.load(op.getValue(), at(op.getValue(), e.idx(0), tokens[i], columnOf(v), n.headDimV), maskOf(v)));
   }
   if (n.delta) {
     SmallVector<Value> read = product(reads, t, rows, vectors, column);
@@ -311,7 +290,7 @@ void LinearAttentionEmitter::emitBlock(int64_t rows, int64_t vectors, Value colu
       SmallVector<Value> known; // -L_ij
       for (int64_t j = 0; j < i; ++j)
         known.push_back(e.broadcast(arith::NegFOp::create(e.b, e.loc, e.load1(keyPairs, {e.add(t, i), e.idx(j)}))));
-      Value beta = e.broadcast(toF32(e.load1(op.getBeta(), {e.idx(0), tokens[i], e.idx(0)})));
+      Value beta = e.broadcast(e.toF32(e.load1(op.getBeta(), {e.idx(0), tokens[i], e.idx(0)})));
       for (int64_t v = 0; v < vectors; ++v) {
         Value x = e.subf(u[i * vectors + v], read[i * vectors + v]);
         for (int64_t j = 0; j < i; ++j)
@@ -330,7 +309,7 @@ void LinearAttentionEmitter::emitBlock(int64_t rows, int64_t vectors, Value colu
           out[i * vectors + v] = e.fma(a, u[j * vectors + v], out[i * vectors + v]);
       }
       for (int64_t v = 0; v < vectors; ++v)
-        store(out[i * vectors + v], op.getInit(), at(op.getInit(), head, tokens[i], columnOf(v), n.headDimV), maskOf(v));
+        e.store(out[i * vectors + v], op.getInit(), at(op.getInit(), head, tokens[i], columnOf(v), n.headDimV), maskOf(v));
     }
   });
   e.loop(e.idx(0), e.idx(n.headDim), 1, [&](Value d) {
@@ -364,7 +343,8 @@ struct EmitLinearAttention : OpRewritePattern<LinearAttentionOp> {
 };
 } // namespace
 
-LogicalResult tileLinearAttention(Emit &e, LinearAttentionOp op, TargetAttr target, Value workers) {
+LogicalResult tileLinearAttention(Tiler &tiler, LinearAttentionOp op) {
+  Emit &e = tiler.e;
   for (Value v : op.getOperands()) {
     auto type = cast<MemRefType>(v.getType());
     if (type.getElementType().isF64() || !type.isLastDimUnitStride())
@@ -373,8 +353,7 @@ LogicalResult tileLinearAttention(Emit &e, LinearAttentionOp op, TargetAttr targ
   int64_t kvHeads = op.getKvHeads(), group = op.getHeads() / kvHeads;
   int64_t headDim = op.getHeadDim(), headDimV = op.getHeadDimV();
   Value seq = e.dim(op.getQuery(), op.getSeqDim());
-  auto scratchType = MemRefType::get({ShapedType::kDynamic, Sizes(op, target).elements() * 4}, e.b.getI8Type());
-  Value scratch = memref::AllocOp::create(e.b, e.loc, scratchType, ValueRange(workers));
+  Value scratch = tiler.scratch(Sizes(op, tiler.target).elements());
   forTasks(e, e.mul(e.dim(op.getQuery(), 0), kvHeads), "linear_attention", [&](Value task) {
     Value head = e.rem(task, e.idx(kvHeads)), batch = e.divFloor(task, kvHeads);
     OpFoldResult zero = e.b.getIndexAttr(0), one = e.b.getIndexAttr(1);

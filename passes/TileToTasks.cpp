@@ -123,7 +123,7 @@ struct TileToTasks : impl::TileToTasksBase<TileToTasks> {
             llvm::TypeSwitch<Operation *, std::optional<LogicalResult>>(&op)
                 .Case([&](LinearOp op) { return tileLinear(tiler, op); })
                 .Case([&](AttentionOp op) { return tileAttention(tiler, op); })
-                .Case([&](LinearAttentionOp op) { return tileLinearAttention(tiler.e, op, target, workers); })
+                .Case([&](LinearAttentionOp op) { return tileLinearAttention(tiler, op); })
                 .Case<LayerNormOp, RMSNormOp, ActivationOp, EmbeddingOp, LogSoftmaxOp, ArgmaxOp, RotaryOp,
                       PositionalEncodingOp>([&](Operation *op) { return tileRows(tiler, op); })
                 .Default(std::optional<LogicalResult>());

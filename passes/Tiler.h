@@ -22,6 +22,8 @@ inline bool isContiguous(Value memref) { return cast<MemRefType>(memref.getType(
 
 /// attn.attention on buffers to tasks: TileAttention.cpp.
 LogicalResult tileAttention(Tiler &tiler, attn::AttentionOp op);
+/// attn.linear_attention on buffers to tasks, the same op on views: EmitLinearAttention.cpp.
+LogicalResult tileLinearAttention(Tiler &tiler, attn::LinearAttentionOp op);
 
 } // namespace attnc
 

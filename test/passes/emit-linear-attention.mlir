@@ -1,7 +1,11 @@
+// RUN: attn-opt %s --attn-name-dims --attn-choose-layouts | FileCheck %s --check-prefix=STRIDED
 // RUN: attn-opt %s --attn-name-dims --attn-bufferize --canonicalize --attn-tile-to-tasks --canonicalize | FileCheck %s --check-prefix=TASKS
 // RUN: attn-opt %s --attn-name-dims --attn-bufferize --canonicalize --attn-tile-to-tasks --attn-emit-loops --canonicalize --cse | FileCheck %s
 
 module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
+  // Its inputs are read through views: any strides will do.
+  // STRIDED: func.func @heads(%arg0: tensor<?x?x256xf32> {{{.*}}attn.strided}, {{.*}} %arg5: tensor<?x2x64x24xf32> {{{.*}}attn.strided})
+
   // One task is the op on one kv head of one batch row: query heads 2n and 2n + 1, the head's decay, the β that all share.
   // TASKS-LABEL: func.func @heads
   // TASKS: memref.alloc(%{{.*}}) : memref<?x{{[0-9]+}}xi8>
