@@ -3,7 +3,7 @@
 import numpy as np
 
 import model_file as mf
-from attention_case import Case, compiled
+from attention_case import compiled, some
 from harness import Model, Report, each_variant
 
 report = Report("attention options")
@@ -56,10 +56,6 @@ def cross_table():
         dict(scores="masked", bottom_right=True, causal=True), dict(scores="softmax", operands=("kv_len",)), dict(sinks=3, window_left=600, causal=True, offset=1000)])
 
 
-def shapes(cross):
-    return CROSS if cross else SQUARE
-
-
 # Every row lse too, and in both layouts by turns.
 for cross, rows in ((False, table()), (True, cross_table())):
     configs = [dict({"rank": 3 + (number % 3 == 2)}, heads=4, head_dim=13, kv_heads=2, lse=True, **row) if "rank" not in row else
@@ -67,8 +63,8 @@ for cross, rows in ((False, table()), (True, cross_table())):
     for path, cases in compiled(report, configs):
         for variant in each_variant(path):
             with Model(path, variant) as model:
-                for case in cases:
-                    for batch, queries, keys in shapes(cross):
+                for number, case in enumerate(cases):
+                    for batch, queries, keys in some(CROSS if cross else SQUARE, number):
                         case.check(report, model, case.inputs(random, batch, queries, keys))
 
 # A dense bias shorter than the keys hides the rest; what is shorter or longer than allowed is refused.

@@ -3,13 +3,13 @@
 import numpy as np
 
 import model_file as mf
-from attention_case import Case, compiled
+from attention_case import compiled, some
 from harness import Model, Report, each_variant
 from score_regions import REGIONS, of_kind
 
 report = Report("attention regions")
 random = report.random
-SQUARE = [(1, 1, 1), (3, 17, 17), (1, 64, 64), (2, 65, 65), (2, 200, 200), (1, 600, 600)]
+SQUARE = [(1, 1, 1), (3, 17, 17), (1, 64, 64), (2, 65, 65), (2, 140, 140), (1, 600, 600)]
 CROSS = [(2, 1, 70), (2, 5, 0), (1, 3, 1100), (1, 70, 130)]
 
 alone = [dict(regions=(name,), lse=number % 2 == 0, causal=number % 3 == 0 and REGIONS[name].kind != "mask", rank=3 + (number % 4 == 3))
@@ -37,14 +37,14 @@ for shapes, table in ((SQUARE, alone + joined), (CROSS, shifted)):
         for variant in each_variant(path):
             with Model(path, variant) as model:
                 for number, case in enumerate(cases):
-                    for batch, queries, keys in shapes:
+                    for batch, queries, keys in some(shapes, number):
                         given = case.inputs(random, batch, queries, keys)
                         got = case.check(report, model, given)
                         if queries in (65, 70):
                             case.check_poison(report, model, given, got, random)
                             case.check_alone(report, model, given, got)
                             case.check_strided(report, model, given, got)
-                        if queries == 200 and number % 4 == 0:
+                        if queries == 140 and number % 4 == 0:
                             case.check_schedules(report, path, model, given, got)
 
 # Captured reads beyond the tensor stop the run; the message names what was read. (capture, axis, sizes that are too small)

@@ -33,6 +33,8 @@ class Region:
 
 def at(table, *indices):
     """table[indices]; indices of pairs that are hidden may lie outside."""
+    if not table.size:
+        return np.zeros(np.broadcast_shapes(*(np.shape(n) for n in indices)), table.dtype)
     return table[tuple(np.clip(index, 0, size - 1) for index, size in zip(indices, table.shape))]
 
 
