@@ -13,6 +13,10 @@ struct States : StateTest {
     std::memcpy(&value, memory + ask(ATTN_STATE_PAGE_OFFSET, 0, page) + at % 64 * kTokenBytes, 8);
     return value;
   }
+  /// A verb of a later ABI: no value of the enum, which C++ must not know.
+  __attribute__((no_sanitize("undefined"))) int32_t unknownVerb(int32_t verb) {
+    return m.library->state_op(m.model, state, static_cast<attn_state_verb>(verb), 0, 1, nullptr, &m.error);
+  }
 };
 } // namespace
 
@@ -128,7 +132,8 @@ TEST_F(States, Operations) {
   expectOp(ATTN_STATE_PAGE_USES, 0, 6, ATTN_RANGE, "state: expected a page from 0 to 5, got 6");
   expectOp(ATTN_STATE_PAGE_USES, 0, -1, ATTN_RANGE, "state: expected a page from 0 to 5, got -1");
   EXPECT_EQ(ask(ATTN_STATE_PAGE_OFFSET, 0, 6), (int64_t)bytes);
-  expectOp(static_cast<attn_state_verb>(8), 0, 1, ATTN_INVALID_ARGUMENT, "state: expected a known verb, got 8");
+  EXPECT_EQ(unknownVerb(8), ATTN_INVALID_ARGUMENT);
+  EXPECT_EQ(m.text(), "state: expected a known verb, got 8");
   EXPECT_EQ(op(ATTN_STATE_PAGES, 0, 0), ATTN_INVALID_ARGUMENT);
   EXPECT_EQ(m.library->state_op(m.model, state, ATTN_STATE_LENGTH, 0, 0, nullptr, &m.error), ATTN_INVALID_ARGUMENT);
   EXPECT_EQ(m.text(), "state: expected a place for the result, got null");
