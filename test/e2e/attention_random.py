@@ -1,7 +1,7 @@
 # RUN: %python %s
 """Random attention: combinations of everything that is legal, on odd shapes, against the oracle.
 
-24 entries in the default suite; ATTN_TEST_FULL=1 runs 2,000 cases (an entry on a shape) and all variants of this CPU.
+18 entries in the default suite; ATTN_TEST_FULL=1 runs at least 2,000 cases (an entry on a shape) on all variants of this CPU.
 ATTN_TEST_SEED=N varies them, ATTN_TEST_ONLY=N runs one module of a run alone.
 """
 import os
@@ -13,7 +13,7 @@ from attention_case import FULL, compiled
 from harness import SEED, Model, Report, each_variant
 from score_regions import REGIONS, of_kind
 
-MODULES, ENTRIES, SHAPES = (28, 16, 5) if FULL else (2, 12, 3)
+MODULES, ENTRIES, SHAPES = (30, 16, 5) if FULL else (2, 9, 3)
 ONLY = os.environ.get("ATTN_TEST_ONLY")
 SIZES = [1, 2, 3, 5, 15, 16, 17, 31, 33, 47, 63, 64, 65, 100, 127, 128, 129, 191, 257, 511, 513, 700, 1025]
 LAYOUTS = ["self", "self", "self", "cross", "cross", "ragged", "cache"]
@@ -141,5 +141,6 @@ for number in [int(ONLY)] if ONLY else range(MODULES):
                         check(np.random.default_rng([SEED, number, entry, shape]), path, model, case)
                         count += turn == 0
 print("attention random: %d cases" % count)
-report.expect("cases", count > 0, "expected some")
+least = 2000 if FULL and not ONLY else 1
+report.expect("cases", count >= least, "expected at least %d, got %d" % (least, count))
 report.finish()
