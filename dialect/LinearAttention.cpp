@@ -54,14 +54,13 @@ LogicalResult LinearAttentionOp::reifyResultShapes(OpBuilder &b, ReifiedRankedSh
   if (!getResult())
     return failure();
   auto sizes = [&](Value v) {
-    return isa<MemRefType>(v.getType()) ? memref::getMixedSizes(b, getLoc(), v)
-                                        : tensor::getMixedSizes(b, getLoc(), v);
+    return isa<MemRefType>(v.getType()) ? memref::getMixedSizes(b, getLoc(), v) : tensor::getMixedSizes(b, getLoc(), v);
   };
   shapes.push_back(sizes(getQuery()));
   shapes[0].back() = b.getIndexAttr(last(getResult()));
   if (getNewState())
-    shapes.push_back({shapes[0][0], b.getIndexAttr(getKvHeads()), b.getIndexAttr(getHeadDim()),
-                      b.getIndexAttr(getHeadDimV())});
+    shapes.push_back(
+        {shapes[0][0], b.getIndexAttr(getKvHeads()), b.getIndexAttr(getHeadDim()), b.getIndexAttr(getHeadDimV())});
   return success();
 }
 
@@ -84,13 +83,16 @@ LogicalResult LinearAttentionOp::verify() {
                     failed(expectDivides(*this, "key", last(getKey()), kvHeads)) ||
                     failed(expectDivides(*this, "value", last(getValue()), kvHeads))))
     return failure();
-  for (auto [name, attr, got] : {std::tuple<StringRef, std::optional<uint64_t>, int64_t>{"num_heads", getNumHeads(), heads},
-                                 {"num_kv_heads", getNumKvHeads(), kvHeads}})
+  for (auto [name, attr, got] :
+       {std::tuple<StringRef, std::optional<uint64_t>, int64_t>{"num_heads", getNumHeads(), heads},
+        {"num_kv_heads", getNumKvHeads(), kvHeads}})
     if (attr && int64_t(*attr) != got)
       return emitOpError() << "expected '" << name << "' of " << got << " as in the operands, got " << *attr;
   int64_t headDim = getHeadDim(), headDimV = getHeadDimV();
-  for (auto [name, size] : {std::pair<StringRef, int64_t>{"heads", heads}, {"kv heads", kvHeads},
-                            {"head_dim", headDim}, {"head_dim_v", headDimV}}) // C8
+  for (auto [name, size] : {std::pair<StringRef, int64_t>{"heads", heads},
+                            {"kv heads", kvHeads},
+                            {"head_dim", headDim},
+                            {"head_dim_v", headDimV}}) // C8
     if (size < 1 || size > kMaxSize)
       return emitOpError() << "expected " << name << " from 1 to " << kMaxSize << ", got "
                            << (ShapedType::isDynamic(size) ? std::string("?") : std::to_string(size));
@@ -111,9 +113,11 @@ LogicalResult LinearAttentionOp::verify() {
   bool gated = getRule() == LinearRule::gated || getRule() == LinearRule::gated_delta;
   bool delta = getRule() == LinearRule::delta || getRule() == LinearRule::gated_delta;
   if (bool(getDecay()) != gated) // C5
-    return emitOpError() << "expected " << (gated ? "" : "no ") << "decay with '" << stringifyLinearRule(getRule()) << "'";
+    return emitOpError() << "expected " << (gated ? "" : "no ") << "decay with '" << stringifyLinearRule(getRule())
+                         << "'";
   if (bool(getBeta()) != delta)
-    return emitOpError() << "expected " << (delta ? "" : "no ") << "beta with '" << stringifyLinearRule(getRule()) << "'";
+    return emitOpError() << "expected " << (delta ? "" : "no ") << "beta with '" << stringifyLinearRule(getRule())
+                         << "'";
   if (gated) {
     if (failed(expectRank(*this, "decay", getDecay(), 3)) ||
         failed(expectShape(*this, "decay", getDecay(),

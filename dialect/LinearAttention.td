@@ -18,12 +18,13 @@ def Attn_LinearAttentionOp : Attn_DualOp<"linear_attention", [AttrSizedOperandSe
 
     `out = scale·Sᵀq` after the update; `scale` defaults to `1/√head_dim`. Everything is computed in f32.
 
-    **Layouts.** Packed rank 3 as in `attn.attention`: `query [batch, seq, heads*head_dim]`, `key [batch, seq,
-    kv_heads*head_dim]`, `value [batch, seq, kv_heads*head_dim_v]`, `out [batch, seq, heads*head_dim_v]`, with `num_heads`
-    (and `num_kv_heads` where it differs); or rank 4, `[batch, heads, seq, head_dim]`. Query head h reads the state of kv head
-    `h / (heads/kv_heads)`. In both: `decay [batch, seq, kv_heads*head_dim]`, one per key dimension, or `[batch, seq, kv_heads]`, is
-    the logarithm g of the factor; `beta [batch, seq, kv_heads]` or `[batch, seq, 1]` is β; `state [batch, kv_heads,
-    head_dim, head_dim_v]` f32 is S before the first token, 0 if left out. Delta rules expect keys of length 1.
+    **Layouts.** Packed rank 3 as in `attn.attention`: `query [batch, seq, heads*head_dim]`,
+    `key [batch, seq, kv_heads*head_dim]`, `value [batch, seq, kv_heads*head_dim_v]`,
+    `out [batch, seq, heads*head_dim_v]`, with `num_heads` (and `num_kv_heads` where it differs); or rank 4,
+    `[batch, heads, seq, head_dim]`. Query head h reads the state of kv head `h / (heads/kv_heads)`. In both:
+    `decay [batch, seq, kv_heads*head_dim]`, one per key dimension, or `[batch, seq, kv_heads]`, is the logarithm g of
+    the factor; `beta [batch, seq, kv_heads]` or `[batch, seq, 1]` is β; `state [batch, kv_heads, head_dim, head_dim_v]`
+    f32 is S before the first token, 0 if left out. Delta rules expect keys of length 1.
 
     **Results.** `out`; with a second result, f32 S after the last token, to be `state` of the next call.
 
@@ -38,10 +39,11 @@ def Attn_LinearAttentionOp : Attn_DualOp<"linear_attention", [AttrSizedOperandSe
           tensor<?x4x64x64xf32>) -> (tensor<?x?x256xf32>, tensor<?x4x64x64xf32>)
     ```
     Constraints: (C1) query, key and value have the same rank, 3 or 4, and rank 3 needs `num_heads`. (C2) features
-    divide by the heads. (C3) heads are a multiple of kv heads. (C4) key's head_dim equals query's; batch and seq agree. (C5)
-    `decay` is given exactly for the gated rules, `beta` exactly for the delta rules, with shapes as above. (C6) `out`
-    is query's shape with head_dim_v, and its element type. (C7) states are `[batch, kv_heads, head_dim, head_dim_v]`, f32. (C8) heads,
-    head_dim and head_dim_v are from 1 to 65536. (C9) a task has one batch row and one kv head.
+    divide by the heads. (C3) heads are a multiple of kv heads. (C4) key's head_dim equals query's; batch and seq agree.
+    (C5) `decay` is given exactly for the gated rules, `beta` exactly for the delta rules, with shapes as above.
+    (C6) `out` is query's shape with head_dim_v, and its element type. (C7) states are
+    `[batch, kv_heads, head_dim, head_dim_v]`, f32. (C8) heads, head_dim and head_dim_v are from 1 to 65536. (C9) a task
+    has one batch row and one kv head.
   }];
   let arguments = (ins Attn_LinearRuleAttr:$rule, Attn_FloatShaped:$query, Attn_FloatShaped:$key,
       Attn_FloatShaped:$value, Optional<Attn_FloatShaped>:$decay, Optional<Attn_FloatShaped>:$beta,

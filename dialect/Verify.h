@@ -9,8 +9,7 @@ namespace attnc::attn {
 inline std::string str(ArrayRef<int64_t> shape) {
   std::string text;
   llvm::raw_string_ostream os(text);
-  llvm::interleave(
-      shape, os, [&](int64_t d) { ShapedType::isDynamic(d) ? (void)(os << "?") : (void)(os << d); }, "x");
+  llvm::interleave(shape, os, [&](int64_t d) { ShapedType::isDynamic(d) ? (void)(os << "?") : (void)(os << d); }, "x");
   return "[" + text + "]";
 }
 
@@ -22,9 +21,8 @@ inline bool compatible(int64_t a, int64_t b) { return ShapedType::isDynamic(a) |
 
 inline LogicalResult expectShape(Operation *op, StringRef name, Value value, ArrayRef<int64_t> expected) {
   ArrayRef<int64_t> got = shape(value);
-  if (got.size() == expected.size() && llvm::all_of(llvm::zip(got, expected), [](auto p) {
-        return compatible(std::get<0>(p), std::get<1>(p));
-      }))
+  if (got.size() == expected.size() &&
+      llvm::all_of(llvm::zip(got, expected), [](auto p) { return compatible(std::get<0>(p), std::get<1>(p)); }))
     return success();
   return op->emitOpError() << "expected " << name << " of shape " << str(expected) << ", got " << str(got);
 }
@@ -45,8 +43,7 @@ inline LogicalResult expectElementType(Operation *op, StringRef name, Value valu
 /// The result on tensors, `outs` on buffers; exactly one of them.
 inline FailureOr<Value> destination(Operation *op, Value init) {
   if ((op->getNumResults() != 0) == bool(init))
-    return op->emitOpError() << "expected a result on tensors or an outs buffer, got "
-                             << (init ? "both" : "neither");
+    return op->emitOpError() << "expected a result on tensors or an outs buffer, got " << (init ? "both" : "neither");
   for (Value v : op->getOperands())
     if (init ? isa<RankedTensorType>(v.getType()) : isa<MemRefType>(v.getType()))
       return op->emitOpError() << "expected operands that are all " << (init ? "buffers" : "tensors") << ", got "

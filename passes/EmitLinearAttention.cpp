@@ -1,8 +1,8 @@
 //===- EmitLinearAttention.cpp - attn.linear_attention to vector loops ----------------------===//
 //
 // One task is one kv head of one batch row. Tokens are taken in chunks of about 64, and within a chunk in blocks of R
-// tokens (R = 1 for the last tokens, and for a sequence shorter than R: the recurrent form). With a_i = exp(g_i), products of a
-// over the tokens of a block, S the state before the block and j ≤ i tokens of it:
+// tokens (R = 1 for the last tokens, and for a sequence shorter than R: the recurrent form). With a_i = exp(g_i),
+// products of a over tokens of one block, S the state before the block and j ≤ i tokens of it:
 //
 //   for the chunk, by block:                                              lanes are key dimensions
 //     reads_i   = k_i ⊙ a_1…a_i          queries_i = scale·q_i ⊙ a_1…a_i
@@ -13,10 +13,11 @@
 //     out_i = queries_i·S + Σ_(j≤i) A_ij·u_j
 //     S = keep ⊙ S + Σ_j writes_j ⊗ u_j
 //
-// This is the WY form of Yang et al. 2024 with the register tile as the chunk that is solved at once: on a CPU a larger one
-// only adds products, R tokens are enough to load the state once for R uses, and columns of it stay in the first-level cache.
-// The triangular system is solved by substitution, which is exact where an inverse is not. Factors are products of at most R
-// numbers exp(g), never exponentials of differences: strong decay gives 0, as in the recurrence, and nothing overflows.
+// This is the WY form of Yang et al. 2024 with the register tile as the chunk that is solved at once: on a CPU a larger
+// one only adds products, R tokens are enough to load the state once for R uses, and columns of it stay in the
+// first-level cache. The triangular system is solved by substitution, cheaper and more stable than an inverse. Factors
+// are products of at most R numbers exp(g), never exponentials of differences: strong decay gives 0, as in the
+// recurrence, and nothing overflows.
 //
 //===----------------------------------------------------------------------------------===//
 #include "passes/Tiler.h"
@@ -39,8 +40,9 @@ struct Sizes {
 
   Sizes(LinearAttentionOp op, TargetAttr target)
       : group(op.getHeads() / op.getKvHeads()), headDim(op.getHeadDim()), headDimV(op.getHeadDimV()),
-        gated(op.getDecay()), perDim(op.isDecayPerDim()), delta(op.getBeta()), chunk(target.getRowBlock()), block(target.getRowTile()),
-        vectors(target.getPanels() * kPanel / target.getLanes()), keyStride(llvm::alignTo(headDim, 16)),
+        gated(op.getDecay()), perDim(op.isDecayPerDim()), delta(op.getBeta()), chunk(target.getRowBlock()),
+        block(target.getRowTile()), vectors(target.getPanels() * kPanel / target.getLanes()),
+        keyStride(llvm::alignTo(headDim, 16)),
         // One cache line more so that rows of one column do not fall into one set of the cache.
         stateStride(llvm::alignTo(headDimV, 16) + 16) {}
 
@@ -55,8 +57,8 @@ struct LinearAttentionEmitter {
   Emit e;
   LinearAttentionOp op;
   Sizes n;
-  // Scratch, C tokens of a chunk: [C, factors] twice, [C, key stride] twice, [group·C, key stride], [C, R], [group·C, R],
-  // [head_dim, state stride].
+  // Scratch, C tokens of a chunk: [C, factors] twice, [C, key stride] twice, [group·C, key stride], [C, R],
+  // [group·C, R], [head_dim, state stride].
   Value decay, keep, reads, writes, queries, keyPairs, queryPairs, state;
   Value seq;
 
@@ -259,7 +261,8 @@ void LinearAttentionEmitter::copyState(Value from, Value to, int64_t vectors, Va
 }
 
 /// Rows row … row + rows of `matrix` times columns of the state.
-SmallVector<Value> LinearAttentionEmitter::product(Value matrix, Value row, int64_t rows, int64_t vectors, Value column) {
+SmallVector<Value> LinearAttentionEmitter::product(Value matrix, Value row, int64_t rows, int64_t vectors,
+                                                   Value column) {
   SmallVector<Value> zero(rows * vectors, e.splat(0));
   return e.loop(e.idx(0), e.idx(n.headDim), 1, zero, [&](Value d, ValueRange carried) {
     SmallVector<Value> acc(carried), s;
@@ -309,7 +312,8 @@ void LinearAttentionEmitter::emitBlock(int64_t rows, int64_t vectors, Value colu
           out[i * vectors + v] = e.fma(a, u[j * vectors + v], out[i * vectors + v]);
       }
       for (int64_t v = 0; v < vectors; ++v)
-        e.store(out[i * vectors + v], op.getInit(), at(op.getInit(), head, tokens[i], columnOf(v), n.headDimV), maskOf(v));
+        e.store(out[i * vectors + v], op.getInit(), at(op.getInit(), head, tokens[i], columnOf(v), n.headDimV),
+                maskOf(v));
     }
   });
   e.loop(e.idx(0), e.idx(n.headDim), 1, [&](Value d) {
@@ -377,9 +381,9 @@ LogicalResult tileLinearAttention(Tiler &tiler, LinearAttentionOp op) {
     }
     LinearAttentionOp::create(e.b, e.loc, TypeRange(), op.getRuleAttr(), headsOf(op.getQuery(), group, headDim),
                               headsOf(op.getKey(), 1, headDim), headsOf(op.getValue(), 1, headDimV), decay, beta,
-                              stateOf(op.getState()), headsOf(op.getInit(), group, headDimV), stateOf(op.getStateInit()),
-                              scratch, e.b.getI64IntegerAttr(group), e.b.getI64IntegerAttr(1),
-                              e.b.getF64FloatAttr(op.getScaleOrDefault()));
+                              stateOf(op.getState()), headsOf(op.getInit(), group, headDimV),
+                              stateOf(op.getStateInit()), scratch, e.b.getI64IntegerAttr(group),
+                              e.b.getI64IntegerAttr(1), e.b.getF64FloatAttr(op.getScaleOrDefault()));
   });
   return success();
 }
