@@ -2,6 +2,7 @@
 #include "passes/Passes.h"
 
 #include "dialect/AttnDialect.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 
@@ -124,6 +125,8 @@ struct PackWeights : impl::PackWeightsBase<PackWeights> {
                embedding && use.get() == embedding.getTable() &&
                cast<ShapedType>(value.getType()).getRank() != 2) {
         embedding.setEntries(entries);
+      } else if (auto read = dyn_cast<LoadOp>(use.getOwner())) {
+        retypeRead(read, cast<ShapedType>(value.getType()));
       } else if (auto call = dyn_cast<func::CallOp>(use.getOwner())) {
         auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
         BlockArgument arg = callee.getArgument(use.getOperandNumber());
@@ -133,6 +136,23 @@ struct PackWeights : impl::PackWeightsBase<PackWeights> {
         retype(arg, entries);
       }
     }
+  }
+
+  /// A region that reads a parameter: an element that is f32 now becomes what it was.
+  void retypeRead(LoadOp read, ShapedType source) {
+    if (source.getRank() != int64_t(read.getIndices().size())) {
+      read.emitOpError("expected a parameter that is not also the weight of a linear");
+      return signalPassFailure();
+    }
+    Type before = read.getType();
+    if (before == source.getElementType())
+      return;
+    read.getResult().setType(source.getElementType());
+    OpBuilder b(read->getContext());
+    b.setInsertionPointAfter(read);
+    Value same = before.isF64() ? arith::ExtFOp::create(b, read.getLoc(), before, read.getResult()).getResult()
+                                : arith::TruncFOp::create(b, read.getLoc(), before, read.getResult()).getResult();
+    read.getResult().replaceAllUsesExcept(same, same.getDefiningOp());
   }
 
   /// attn.concat_parameters of loads → a load of one parameter with several sources.

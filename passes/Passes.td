@@ -188,6 +188,7 @@ def PackWeights : Pass<"attn-pack-weights", "::mlir::ModuleOp"> {
     parameter with several sources. Every parameter in use gets `attn.pack` (how), `attn.source` (from what) and
     `attn.offset` (where); unused ones are dropped. Only types and attributes change: the bytes are written when the file is.
   }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
 def Bufferize : Pass<"attn-bufferize", "::mlir::ModuleOp"> {

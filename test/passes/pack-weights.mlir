@@ -32,3 +32,18 @@ func.func @tied(%ids: tensor<?xi64>) -> (tensor<?x100xf32>, tensor<?x20xf32>) {
   %z = call @block(%x, %w, %b) : (tensor<?x33xf32>, tensor<33x20xf32>, tensor<20xbf16>) -> tensor<?x20xf32>
   return %y, %z : tensor<?x100xf32>, tensor<?x20xf32>
 }
+
+// A vector that a region reads is stored in f32 too, and read as what it was.
+// CHECK-LABEL: func.func @captured
+// CHECK: %[[G:.*]] = attn.load %{{.*}}[%{{.*}}] : tensor<20xf32>
+// CHECK: %[[N:.*]] = arith.truncf %[[G]] : f32 to bf16
+// CHECK: arith.extf %[[N]] : bf16 to f32
+func.func @captured(%x: tensor<?x?x20xf32>) -> tensor<?x?x20xf32> {
+  %b = ml_program.global_load_const @bias : tensor<20xbf16>
+  %0 = attn.attention %x, %x, %x {num_heads = 20 : i64} score(%s, %b0, %h, %i, %j) {
+    %g = attn.load %b[%h] : tensor<20xbf16>
+    %r = arith.extf %g : bf16 to f32
+    attn.yield %r : f32
+  } : (tensor<?x?x20xf32>, tensor<?x?x20xf32>, tensor<?x?x20xf32>) -> tensor<?x?x20xf32>
+  return %0 : tensor<?x?x20xf32>
+}
