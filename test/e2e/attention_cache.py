@@ -18,7 +18,7 @@ class Cached:
         page = page or 64
         each = -(-capacity // page)
         self.state = State(model, slots, capacity, page, slots * each + 1)
-        numbers = [int(n) for n in random.permutation(slots * each + 1)]
+        numbers = [int(n) for n in np.random.default_rng(each).permutation(slots * each + 1)]  # not from `random`: the same tokens
         for slot in range(slots):
             self.state.map(slot, numbers[slot * each : (slot + 1) * each], 0)
 

@@ -67,7 +67,17 @@ for cross, rows in ((False, table()), (True, cross_table())):
                     for batch, queries, keys in some(CROSS if cross else SQUARE, number):
                         case.check(report, model, case.inputs(random, batch, queries, keys))
 
-# A dense bias shorter than the keys hides the rest; what is shorter or longer than allowed is refused.
+# -inf in a float bias hides as false does: NaN behind it stays there.
+for path, cases in compiled(report, [dict(heads=2, head_dim=8, operands=("bias",), bias_shape=shape, bias=kind, lse=True)
+                                     for shape in (("seq", "keys"), ("batch", 1, 1, "keys"), ("heads", "seq", 1)) for kind in ("f32", "bf16")]):
+    with Model(path) as model:
+        for case in cases:
+            for length in (1, 17, 130):
+                given = case.inputs(random, 2, length, length)
+                given["bias"][random.random(given["bias"].shape) < 0.4] = -np.inf
+                case.check_poison(report, model, given, case.check(report, model, given, " -inf"), random)
+
+# What is shorter or longer than allowed is refused.
 for path, (case,) in compiled(report, [dict(heads=2, head_dim=8, operands=("documents",))]):
     with Model(path) as model:
         given = case.inputs(random, 2, 70, 70)
