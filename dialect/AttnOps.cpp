@@ -177,8 +177,15 @@ LogicalResult PackKeysOp::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTyp
     return failure();
   SmallVector<OpFoldResult> kv = kvSizes(b, getLoc(), getInput(), getHeads());
   int64_t headDim = cast<ShapedType>(getResult().getType()).getDimSize(3);
-  shapes.push_back(
-      {kv[0], kv[1], ceilDiv(b, getLoc(), kv[2], kKeyPanel), constant(b, headDim), constant(b, kKeyPanel)});
+  OpFoldResult panels = ceilDiv(b, getLoc(), kv[2], kKeyPanel);
+  if (getRagged()) { // ⌊keys/64⌋ + sequences ≤ ⌈keys/64⌉ + offsets - 1
+    auto add = [&](OpFoldResult a, OpFoldResult c) -> OpFoldResult {
+      return arith::AddIOp::create(b, getLoc(), getValueOrCreateConstantIndexOp(b, getLoc(), a),
+                                   getValueOrCreateConstantIndexOp(b, getLoc(), c)).getResult();
+    };
+    panels = add(panels, sizes(b, getLoc(), getRagged())[0]);
+  }
+  shapes.push_back({kv[0], kv[1], panels, constant(b, headDim), constant(b, kKeyPanel)});
   return success();
 }
 

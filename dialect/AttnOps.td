@@ -425,14 +425,20 @@ def Attn_RelativeBiasOp : Attn_DualOp<"relative_bias"> {
   let assemblyFormat = "$table (`outs` $init^)? attr-dict `:` functional-type(operands, results)";
 }
 
-def Attn_PackKeysOp : Attn_UnaryOp<"pack_keys", (ins I64Attr:$heads)> {
+def Attn_PackKeysOp : Attn_DualOp<"pack_keys", [AttrSizedOperandSegments]> {
   let summary = "keys in panels of 64 for the micro-kernel";
   let description = [{
     `[batch, keys, heads*head_dim]` or `[batch, heads, keys, head_dim]` to
-    `[batch, heads, ⌈keys/64⌉, head_dim, 64]`, zero beyond the last key: the layout of a cache page.
+    `[batch, heads, ⌈keys/64⌉, head_dim, 64]`, zero beyond the last key: the layout of a cache page. With `ragged`
+    offsets of sequences that lie end to end, sequence n starts a panel, `⌊offsets[n]/64⌋ + n`, and there are
+    `⌊keys/64⌋ + sequences` panels.
     Constraints: (C1) features divide by `heads`. (C2) result shape as above.
   }];
-  let assemblyFormat = [{ $input `heads` $heads (`outs` $init^)? attr-dict `:` functional-type(operands, results) }];
+  let arguments = (ins Attn_FloatShaped:$input, Optional<Attn_IdShaped>:$ragged, Optional<Attn_FloatBuffer>:$init,
+                       I64Attr:$heads);
+  let results = (outs Optional<Attn_FloatTensor>:$result);
+  let assemblyFormat = [{ $input `heads` $heads (`ragged` $ragged^)? (`outs` $init^)? attr-dict
+                          `:` functional-type(operands, results) }];
 }
 
 def Attn_PackValuesOp : Attn_UnaryOp<"pack_values", (ins I64Attr:$heads)> {
@@ -523,7 +529,8 @@ def Attn_OnlineAttentionOp : Attn_Op<"online_attention", [AttrSizedOperandSegmen
     `m' = max(m, m_b)`, `o' = o·2^(m-m') + o_b·2^(m_b-m')` (Milakov and Gimelshein 2018), in base 2, so a row's bits
     depend neither on its neighbours nor on how rows are grouped. With `partial` only the keys `from ≤ j < to` are taken, and
     `out [queries, group, roundup(head_dim_v, 16)]` gets the sum before normalisation, `partial [queries, group, 2]` its maximum (base 2) and denominator;
-    `attn.merge_attention` does the rest.
+    `attn.merge_attention` does the rest. With `scores` only the scores at that point are written, `[queries, group, keys]`;
+    `lse` is read then.
 
     Constraints: (C1) ranks are as above. (C2) exactly one of key and value, or the cache's operands.
   }];
@@ -533,7 +540,8 @@ def Attn_OnlineAttentionOp : Attn_Op<"online_attention", [AttrSizedOperandSegmen
       Optional<Index>:$page_stride, Optional<Index>:$key_base, Optional<Index>:$value_base,
       Optional<AnyTypeOf<[Attn_FloatBuffer, StridedMemRefOf<[I1]>]>>:$bias, Optional<Attn_IdBuffer>:$key_mask,
       Optional<Attn_FloatBuffer>:$sink_logits, Optional<Index>:$from, Optional<Index>:$to, Attn_FloatBuffer:$init,
-      Optional<Attn_FloatBuffer>:$lse, Optional<Attn_FloatBuffer>:$partial, Attn_Scratch:$scratch), scoreAttributes);
+      Optional<Attn_FloatBuffer>:$lse, Optional<Attn_FloatBuffer>:$partial,
+      Attn_Scratch:$scratch), scoreAttributes, (ins OptionalAttr<Attn_ScorePointAttr>:$scores));
   let regions = scoreRegions;
   let hasRegionVerifier = 1;
   let assemblyFormat = [{

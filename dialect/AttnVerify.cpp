@@ -203,7 +203,8 @@ LogicalResult PackKeysOp::verify() {
   if (failed(kv))
     return failure();
   int64_t keys = (*kv)[2];
-  int64_t panels = ShapedType::isDynamic(keys) ? keys : llvm::divideCeil(keys, kKeyPanel);
+  bool isCounted = !ShapedType::isDynamic(keys) && !getRagged();
+  int64_t panels = isCounted ? int64_t(llvm::divideCeil(keys, kKeyPanel)) : ShapedType::kDynamic;
   return expectShape(*this, "result", *out, {(*kv)[0], (*kv)[1], panels, (*kv)[3], kKeyPanel}); // C2
 }
 
@@ -392,7 +393,8 @@ LogicalResult AttentionOp::verify() {
         return failure();
       headDimV = getHeadDimV();
       keys = value[2];
-      int64_t panels = ShapedType::isDynamic(keys) ? keys : llvm::divideCeil(keys, kKeyPanel);
+      bool isCounted = !ShapedType::isDynamic(keys) && !getRagged();
+      int64_t panels = isCounted ? int64_t(llvm::divideCeil(keys, kKeyPanel)) : ShapedType::kDynamic;
       if (failed(expectShape(*this, "key", getKey(), {batch, kvHeads, panels, headDim, kKeyPanel})) ||
           failed(expectShape(*this, "value", getValue(),
                              {batch, kvHeads, keys, (int64_t)llvm::alignTo(headDimV, kPanel)})))

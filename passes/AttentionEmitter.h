@@ -53,7 +53,7 @@ struct AttentionEmitter {
   int64_t keyVectors() const { return target.getKeyLanes() / e.lanes; }
   bool hasClasses() { return !op.getMaskMod().empty() || op.getSinks() != 0; }
   /// Scores arrive without log2(e) where something needs them in their own unit.
-  bool isNatural() { return op.getSoftCap() || !op.getScoreMod().empty(); }
+  bool isNatural() { return op.getSoftCap() || !op.getScoreMod().empty() || op.getScores(); }
 
   // The nest.
   void layOutScratch();
@@ -68,6 +68,8 @@ struct AttentionEmitter {
   void patchMaskedRow(Value row);
 
   // Scores of one tile: EmitScores.cpp.
+  void writeScores();
+  SmallVector<Value> emitDot(int64_t tile, Value row, Value key);
   void classify(Value keyBlock, Value start, Value end);
   Value isVisible(Value keyBlock, Value key);
   SmallVector<Value> emitScores(int64_t tile, Value row, Value keyBlock, Value key, Value end, ValueRange most);

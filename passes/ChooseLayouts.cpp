@@ -19,11 +19,12 @@ struct PackKeysAndValues : OpRewritePattern<AttentionOp> {
       return rewriter.notifyMatchFailure(op, "keys are cached or packed already");
     auto key = cast<RankedTensorType>(op.getKey().getType());
     int64_t batch = key.getDimSize(0), keys = key.getDimSize(key.getRank() == 3 ? 1 : 2), heads = op.getKvHeads();
-    int64_t panels = ShapedType::isDynamic(keys) ? keys : llvm::divideCeil(keys, kKeyPanel);
+    Value offsets = op.getRaggedKeys() ? op.getRaggedKeys() : op.getRagged();
+    int64_t panels = ShapedType::isDynamic(keys) || offsets ? ShapedType::kDynamic : llvm::divideCeil(keys, kKeyPanel);
     Type f32 = rewriter.getF32Type();
     Value packedKeys = PackKeysOp::create(
         rewriter, op.getLoc(), RankedTensorType::get({batch, heads, panels, op.getHeadDim(), kKeyPanel}, f32),
-        op.getKey(), Value(), heads).getResult();
+        op.getKey(), offsets, Value(), heads).getResult();
     Value packedValues = PackValuesOp::create(
         rewriter, op.getLoc(),
         RankedTensorType::get({batch, heads, keys, (int64_t)llvm::alignTo(op.getHeadDimV(), kPanel)}, f32),

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/PatternMatch.h"
+#include "mlir/IR/TypeUtilities.h"
 
 namespace attnc {
 using namespace mlir;
@@ -52,7 +53,20 @@ struct Emit {
     return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vec(), APFloat(float(v))));
   }
   Value broadcast(Value scalar) { return vector::BroadcastOp::create(b, loc, vec(), scalar); }
-  // Memory may hold 16-bit types; values are f32.
+  // Memory may hold 16-bit types; values are f32. LLVM has no vectors of bf16 on most CPUs: it is read as i16.
+  Value words(Value memref) {
+    auto type = cast<MemRefType>(memref.getType());
+    if (!type.getElementType().isBF16())
+      return memref;
+    auto words = MemRefType::get(type.getShape(), b.getI16Type(), type.getLayout());
+    return UnrealizedConversionCastOp::create(b, loc, words, memref).getResult(0);
+  }
+  Value as(Type element, Value v) {
+    auto vector = dyn_cast<VectorType>(v.getType());
+    Type type = vector ? Type(vector.clone(element)) : element;
+    return type == v.getType() ? v : arith::BitcastOp::create(b, loc, type, v).getResult();
+  }
+  Type elementOf(Value memref) { return cast<MemRefType>(memref.getType()).getElementType(); }
   VectorType vecOf(Value memref) { return VectorType::get({lanes}, cast<MemRefType>(memref.getType()).getElementType()); }
   Value toF32(Value v) {
     Type type = getElementTypeOrSelf(v.getType());
@@ -68,10 +82,12 @@ struct Emit {
     return arith::TruncFOp::create(b, loc, vector ? Type(vector.clone(element)) : element, v);
   }
   Value load(Value memref, ValueRange at) {
-    return toF32(vector::LoadOp::create(b, loc, vecOf(memref), memref, at));
+    Value from = words(memref);
+    return toF32(as(elementOf(memref), vector::LoadOp::create(b, loc, vecOf(from), from, at)));
   }
   void store(Value v, Value memref, ValueRange at) {
-    vector::StoreOp::create(b, loc, fromF32(v, vecOf(memref).getElementType()), memref, at);
+    Value to = words(memref);
+    vector::StoreOp::create(b, loc, as(elementOf(to), fromF32(v, elementOf(memref))), to, at);
   }
   Value load1(Value memref, ValueRange at) { return memref::LoadOp::create(b, loc, memref, at); }
   void store1(Value v, Value memref, ValueRange at) { memref::StoreOp::create(b, loc, v, memref, at); }
@@ -94,14 +110,14 @@ struct Emit {
   Value load(Value memref, ValueRange at, Value mask) {
     if (!mask)
       return load(memref, at);
-    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(vecOf(memref)));
-    return toF32(vector::MaskedLoadOp::create(b, loc, vecOf(memref), memref, at, mask, zero));
+    Value from = words(memref), zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(vecOf(from)));
+    return toF32(as(elementOf(memref), vector::MaskedLoadOp::create(b, loc, vecOf(from), from, at, mask, zero)));
   }
   void store(Value v, Value memref, ValueRange at, Value mask) {
-    if (mask)
-      vector::MaskedStoreOp::create(b, loc, memref, at, mask, fromF32(v, vecOf(memref).getElementType()));
-    else
-      store(v, memref, at);
+    if (!mask)
+      return store(v, memref, at);
+    Value to = words(memref);
+    vector::MaskedStoreOp::create(b, loc, to, at, mask, as(elementOf(to), fromF32(v, elementOf(memref))));
   }
 
   /// for (i = lo; i < hi; i += step) with loop-carried values.
@@ -156,6 +172,7 @@ void emitNorm(Emit &e, attn::NormKind kind, double epsilon, int64_t k, Value in,
 void populateEmitLinear(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitAttention(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitLinearAttention(RewritePatternSet &patterns, attn::TargetAttr target);
+void populateEmitPack(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitRows(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitRelativeBias(RewritePatternSet &patterns);
 void populateEmitRanges(RewritePatternSet &patterns);

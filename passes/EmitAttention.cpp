@@ -22,7 +22,8 @@ using namespace attn;
 AttentionEmitter::AttentionEmitter(PatternRewriter &b, OnlineAttentionOp op, TargetAttr target)
     : e(b, op.getLoc(), target.getLanes()), op(op), target(target) {
   headDim = cast<MemRefType>(op.getQuery().getType()).getDimSize(2);
-  headDimV = op.getPartial() ? 0 : cast<MemRefType>(op.getInit().getType()).getDimSize(2);
+  // With `partial` and `scores` the result has other sizes.
+  headDimV = op.getPartial() || op.getScores() ? 0 : cast<MemRefType>(op.getInit().getType()).getDimSize(2);
   valueStride = op.getPartial() ? cast<MemRefType>(op.getInit().getType()).getDimSize(2)
                                 : int64_t(llvm::alignTo(headDimV, kPanel));
 }
@@ -124,13 +125,14 @@ void AttentionEmitter::run() {
   }
   e.store1(arith::ConstantIntOp::create(b, e.loc, 0, 32), outside, e.idx(0));
   prepareRows();
-  if (op.getProbMod().empty()) {
-    walkBlocks(online);
+  if (op.getScores()) {
+    writeScores();
   } else {
-    walkBlocks(statistics);
-    walkBlocks(probabilities);
+    if (!op.getProbMod().empty())
+      walkBlocks(statistics);
+    walkBlocks(op.getProbMod().empty() ? online : probabilities);
+    finish();
   }
-  finish();
   Value bad = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, e.load1(outside, e.idx(0)),
                                     arith::ConstantIntOp::create(b, e.loc, 0, 32));
   if (!op.getScoreMod().empty() || !op.getMaskMod().empty() || !op.getProbMod().empty())

@@ -24,6 +24,7 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
     populateEmitLinear(patterns, target);
     populateEmitAttention(patterns, target);
     populateEmitLinearAttention(patterns, target);
+    populateEmitPack(patterns, target);
     populateEmitRows(patterns, target);
     populateEmitRelativeBias(patterns);
     populateEmitRanges(patterns);

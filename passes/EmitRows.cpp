@@ -323,103 +323,12 @@ template <typename Op> struct EmitHeads : RowPattern<Op> {
     });
   }
 };
-
-Value loadAsF32(Emit &e, Value memref, ValueRange at) {
-  Value x = e.load1(memref, at);
-  return x.getType().isF32() ? x : arith::ExtFOp::create(e.b, e.loc, e.b.getF32Type(), x).getResult();
-}
-
-/// Writes key row `row` of `source [keys, head_dim]` into its column of a panel, `panel[.., d, key mod 64]`.
-void packKey(Emit &e, Value source, Value row, int64_t headDim, function_ref<void(Value, Value)> store) {
-  e.loop(e.idx(0), e.idx(headDim), 1, [&](Value d) { store(d, loadAsF32(e, source, {row, d})); });
-}
-
-struct EmitPackKeys : RowPattern<PackKeysOp> {
-  using RowPattern::RowPattern;
-  void emit(Emit &e, PackKeysOp op) const override {
-    auto type = cast<MemRefType>(op.getInit().getType());
-    int64_t heads = op.getHeads(), headDim = type.getDimSize(3);
-    int64_t keyDim = cast<MemRefType>(op.getInput().getType()).getRank() == 3 ? 1 : 2;
-    Value keys = e.dim(op.getInput(), keyDim), panels = e.dim(op.getInit(), 2);
-    Value total = e.mul(e.mul(e.dim(op.getInit(), 0), heads), panels);
-    forTasks(e, total, "pack_keys", [&](Value task) {
-      Value panel = e.rem(task, panels), rest = e.divFloor(task, panels);
-      Value head = e.rem(rest, e.idx(heads)), b = e.divFloor(rest, heads);
-      Value source = headOf(e, op.getInput(), b, head, e.idx(0), keys, headDim);
-      Value first = e.mul(panel, kKeyPanel);
-      // Keys are read row by row and written in columns of 16 lines that stay in the first-level cache.
-      e.loop(e.idx(0), e.idx(kKeyPanel), 1, [&](Value lane) {
-        Value row = e.add(first, lane);
-        Value valid = e.less(row, keys);
-        Value safe = e.select(valid, row, e.idx(0));
-        packKey(e, source, safe, headDim, [&](Value d, Value x) {
-          e.store1(e.select(valid, x, e.f32(0)), op.getInit(), {b, head, panel, d, lane});
-        });
-      });
-    });
-  }
-};
-
-struct EmitPackValues : RowPattern<PackValuesOp> {
-  using RowPattern::RowPattern;
-  void emit(Emit &e, PackValuesOp op) const override {
-    int64_t heads = op.getHeads(), stride = lastDim(op.getInit());
-    auto input = cast<MemRefType>(op.getInput().getType());
-    int64_t headDim = input.getRank() == 3 ? input.getDimSize(2) / heads : input.getDimSize(3);
-    Value keys = e.dim(op.getInit(), 2);
-    forTasks(e, e.mul(e.dim(op.getInit(), 0), heads), "pack_values", [&](Value task) {
-      Value head = e.rem(task, e.idx(heads)), b = e.divFloor(task, heads);
-      Value source = headOf(e, op.getInput(), b, head, e.idx(0), keys, headDim);
-      e.loop(e.idx(0), keys, 1, [&](Value row) {
-        e.loop(e.idx(0), e.idx(headDim), 1, [&](Value d) {
-          e.store1(loadAsF32(e, source, {row, d}), op.getInit(), {b, head, row, d});
-        });
-        e.loop(e.idx(headDim), e.idx(stride), 1,
-               [&](Value d) { e.store1(e.f32(0), op.getInit(), {b, head, row, d}); });
-      });
-    });
-  }
-};
-
-struct EmitCacheAppend : RowPattern<CacheAppendOp> {
-  using RowPattern::RowPattern;
-  void emit(Emit &e, CacheAppendOp op) const override {
-    auto type = cast<CacheType>(op.getCache().getType());
-    auto cache = op.getCache().getDefiningOp<CacheViewOp>();
-    int64_t heads = type.getKvHeads(), dk = type.getHeadDim(), dv = type.getHeadDimV();
-    int64_t dvp = llvm::alignTo(dv, kPanel);
-    Value seq = e.dim(op.getKey(), 1);
-    forTasks(e, e.mul(e.dim(op.getKey(), 0), heads), "cache_append", [&](Value task) {
-      Value head = e.rem(task, e.idx(heads)), b = e.divFloor(task, heads);
-      CachePlace place = cachePlace(e, type, cache.getPage(), op.getLayer(), head);
-      Value key = headOf(e, op.getKey(), b, head, e.idx(0), seq, dk);
-      Value value = headOf(e, op.getValue(), b, head, e.idx(0), seq, dv);
-      Value past = e.toIndex(e.load1(cache.getPast(), b));
-      e.loop(e.idx(0), seq, 1, [&](Value s) {
-        Value position = e.add(past, s);
-        Value entry = e.toIndex(e.load1(cache.getTable(), {b, e.divFloor(position, cache.getPage())}));
-        Value page = e.mul(entry, place.pageStride), inPage = e.rem(position, cache.getPage());
-        Value panel = e.mul(e.divFloor(inPage, kKeyPanel), dk * kKeyPanel);
-        Value keyAt = e.add(e.add(e.add(page, place.keyBase), panel), e.rem(inPage, e.idx(kKeyPanel)));
-        packKey(e, key, s, dk, [&](Value d, Value x) {
-          e.store1(x, cache.getPages(), e.add(keyAt, e.mul(d, kKeyPanel)));
-        });
-        Value valueAt = e.add(e.add(page, place.valueBase), e.mul(inPage, dvp));
-        e.loop(e.idx(0), e.idx(dv), 1, [&](Value d) {
-          e.store1(loadAsF32(e, value, {s, d}), cache.getPages(), e.add(valueAt, d));
-        });
-        e.loop(e.idx(dv), e.idx(dvp), 1,
-               [&](Value d) { e.store1(e.f32(0), cache.getPages(), e.add(valueAt, d)); });
-      });
-    });
-  }
-};
 } // namespace
 
 void populateEmitRows(RewritePatternSet &patterns, TargetAttr target) {
   patterns.add<EmitNorm<LayerNormOp>, EmitNorm<RMSNormOp>, EmitActivationOp, EmitLogSoftmax, EmitArgmax, EmitEmbedding,
                EmitPositionalEncoding, EmitRotary, EmitPositions, EmitSelectToken, EmitShiftRight,
-               EmitHeads<SplitHeadsOp>, EmitHeads<MergeHeadsOp>, EmitPackKeys, EmitPackValues, EmitCacheAppend>(
+               EmitHeads<SplitHeadsOp>, EmitHeads<MergeHeadsOp>>(
       patterns.getContext(), target);
 }
 

@@ -65,19 +65,15 @@ Value AttentionEmitter::isVisible(Value keyBlock, Value key) {
                                arith::ConstantIntOp::create(e.b, e.loc, skipped, 32));
 }
 
-/// S = Q'·K of the `tile` rows from `row` on and one tile of keys at `key`, modified and masked, to
-/// scores[:, key - keyBlock ..]; returns max(most, S) by lane.
-SmallVector<Value> AttentionEmitter::emitScores(int64_t tile, Value row, Value keyBlock, Value key, Value end,
-                                                ValueRange most) {
-  OpBuilder &b = e.b;
+/// Q'·K of the `tile` rows from `row` on and one tile of keys at `key`: vectors by row.
+SmallVector<Value> AttentionEmitter::emitDot(int64_t tile, Value row, Value key) {
   int64_t vectors = keyVectors();
-  Value panel, keys = keyPanel(key, panel);
-  Value within = e.rem(key, e.idx(kKeyPanel)), column = e.sub(key, keyBlock);
+  Value panel, keys = keyPanel(key, panel), within = e.rem(key, e.idx(kKeyPanel));
   SmallVector<Value> columns;
   for (int64_t v = 0; v < vectors; ++v)
     columns.push_back(e.add(within, v * e.lanes));
   SmallVector<Value> s(tile * vectors, e.splat(0));
-  s = e.loop(e.idx(0), e.idx(headDim), 1, s, [&](Value d, ValueRange carried) {
+  return e.loop(e.idx(0), e.idx(headDim), 1, s, [&](Value d, ValueRange carried) {
     SmallVector<Value> acc(carried), k;
     for (int64_t v = 0; v < vectors; ++v)
       k.push_back(e.load(keys, {panel, d, columns[v]}));
@@ -88,6 +84,16 @@ SmallVector<Value> AttentionEmitter::emitScores(int64_t tile, Value row, Value k
     }
     return acc;
   });
+}
+
+/// S = Q'·K of the `tile` rows from `row` on and one tile of keys at `key`, modified and masked, to
+/// scores[:, key - keyBlock ..]; returns max(most, S) by lane.
+SmallVector<Value> AttentionEmitter::emitScores(int64_t tile, Value row, Value keyBlock, Value key, Value end,
+                                                ValueRange most) {
+  OpBuilder &b = e.b;
+  int64_t vectors = keyVectors();
+  Value column = e.sub(key, keyBlock);
+  SmallVector<Value> s = emitDot(tile, row, key);
 
   // Partial: some row does not see all keys of the tile. Bounds ascend with the row.
   Value tileEnd = e.add(key, target.getKeyLanes()), lastRow = e.add(row, tile - 1);
@@ -238,6 +244,44 @@ Value AttentionEmitter::emitProbability(Value row, Value key, Value score, Value
   Value p = lanes.vector(lanes.run(op.getProbMod(), args));
   record(lanes.bad);
   return e.select(keep, p, e.splat(0));
+}
+
+/// All scores of the task at the point asked for, masked or not.
+void AttentionEmitter::writeScores() {
+  OpBuilder &b = e.b;
+  ScorePoint point = *op.getScores();
+  Value total = e.dim(op.getInit(), 2), never = e.splat(-std::numeric_limits<double>::infinity());
+  e.loop(e.idx(0), total, target.getKeyLanes(), [&](Value key) {
+    forRowTiles([&](int64_t tile, Value row) {
+      SmallVector<Value> dots = emitDot(tile, row, key);
+      for (int64_t r = 0; r < tile; ++r)
+        for (int64_t v = 0; v < keyVectors(); ++v)
+          e.store(dots[r * keyVectors() + v], scores, {e.idx(r), e.idx(v * e.lanes)});
+      e.loop(e.idx(0), e.idx(tile), 1, [&](Value r) {
+        e.loop(e.idx(0), e.idx(target.getKeyLanes()), e.lanes, [&](Value v) {
+          Value at = e.add(row, r), lane = e.add(key, v), x = e.load(scores, {r, v}), q = query(at), g = headInGroup(at);
+          SmallVector<Value> bad;
+          if (point == ScorePoint::capped && op.getSoftCap()) {
+            double cap = op.getSoftCap()->convertToDouble();
+            x = e.mulf(math::TanhOp::create(b, e.loc, e.mulf(x, e.splat(1 / cap))), e.splat(cap));
+          }
+          if (point == ScorePoint::masked || point == ScorePoint::softmax) {
+            Value keep = keepLanes(at, lane, bad);
+            x = e.select(keep, modify(at, lane, x, keep, bad), never);
+            record(bad);
+            if (point == ScorePoint::masked) {
+              x = e.mulf(x, e.splat(1 / kLog2e));
+            } else {
+              Value p = emitExp2(e, e.subf(x, e.broadcast(e.mulf(e.load1(op.getLse(), {q, g}), e.f32(kLog2e)))));
+              x = op.getProbMod().empty() ? e.select(keep, p, e.splat(0)) : emitProbability(at, lane, x, p);
+            }
+          }
+          Value inside = e.maskFor(e.max(e.idx(0), e.min(e.idx(e.lanes), e.sub(total, lane))));
+          e.store(x, op.getInit(), {q, g, lane}, inside);
+        });
+      });
+    });
+  });
 }
 
 /// Remembers that a captured buffer was read outside of its range: one check at the task's end, no call in the loops.

@@ -31,17 +31,17 @@ Value negated(Emit &e, Value v) {
 
 Value zero(Emit &e, Type type) { return arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(type)); }
 
-/// i1 is a byte in memory.
+/// i1 is a byte in memory; bf16 is loaded as i16.
 Value asBytes(Emit &e, Value memref) {
   auto type = cast<MemRefType>(memref.getType());
   if (!type.getElementType().isInteger(1))
-    return memref;
+    return e.words(memref);
   auto bytes = MemRefType::get(type.getShape(), e.b.getI8Type(), type.getLayout());
   return UnrealizedConversionCastOp::create(e.b, e.loc, bytes, memref).getResult(0);
 }
 Value fromBytes(Emit &e, Value v, Value memref) {
-  if (!cast<MemRefType>(memref.getType()).getElementType().isInteger(1))
-    return v;
+  if (!e.elementOf(memref).isInteger(1))
+    return e.as(e.elementOf(memref), v);
   return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, v, zero(e, v.getType()));
 }
 } // namespace

@@ -4,6 +4,7 @@
 
 #include "passes/Emit.h"
 #include "passes/Signature.h"
+#include "runtime/attn_abi.h"
 
 namespace attnc {
 
@@ -75,6 +76,52 @@ inline Value headOf(Emit &e, Value memref, Value batch, Value head, Value first,
   if (cast<MemRefType>(memref.getType()).getRank() == 3)
     return subview(e, memref, {batch, first, e.mul(head, headDim)}, {one, count, width}, 1);
   return subview(e, memref, {batch, head, first, zero}, {one, one, count, width}, 2);
+}
+
+/// Sequences packed end to end with `offsets [sequences + 1]`, each cut into blocks of `rows`. Blocks are numbered so that
+/// sequence n starts at offsets[n]/rows + n: ascending without a sum over the sequences, some numbers are not used.
+struct RaggedPlace {
+  Value sequence, start, length, block; // rows; the block's number in its sequence, perhaps beyond its end
+  /// How many numbers there are for sequences of `total` rows.
+  static Value blocks(Emit &e, Value offsets, int64_t rows, Value total) {
+    return e.add(e.divFloor(total, rows), e.max(e.idx(0), e.sub(e.dim(offsets, 0), e.idx(1))));
+  }
+  /// Fails the run unless offsets ascend from 0 to `total`.
+  static void check(Emit &e, Value offsets, Value total, StringRef message);
+  RaggedPlace(Emit &e, Value offsets, int64_t rows, Value number) {
+    auto first = [&](Value n) { return e.add(e.divFloor(e.toIndex(e.load1(offsets, n)), rows), n); };
+    Value last = e.sub(e.dim(offsets, 0), e.idx(1));
+    sequence = e.loop(e.idx(1), last, 1, ValueRange(e.idx(0)), [&](Value n, ValueRange found) {
+      Value before = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sle, first(n), number);
+      return SmallVector<Value>{e.select(before, n, found[0])};
+    })[0];
+    start = e.toIndex(e.load1(offsets, sequence));
+    length = e.sub(e.toIndex(e.load1(offsets, e.add(sequence, 1))), start);
+    block = e.sub(number, first(sequence));
+  }
+};
+
+inline void RaggedPlace::check(Emit &e, Value offsets, Value total, StringRef message) {
+  OpBuilder &b = e.b;
+  auto any = [&](Value a, Value c) { return arith::OrIOp::create(b, e.loc, a, c).getResult(); };
+  auto differs = [&](Value at, Value expected) {
+    return arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, e.toIndex(e.load1(offsets, at)), expected);
+  };
+  auto flag = [&](bool v) { return arith::ConstantIntOp::create(b, e.loc, v, 1).getResult(); };
+  Value last = e.sub(e.dim(offsets, 0), e.idx(1));
+  auto checks = scf::IfOp::create(b, e.loc, TypeRange(b.getI1Type()), e.less(last, e.idx(0)), /*withElse=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(checks.thenBlock());
+  scf::YieldOp::create(b, e.loc, ValueRange(flag(true)));
+  b.setInsertionPointToStart(checks.elseBlock());
+  Value bad = e.loop(e.idx(0), last, 1, ValueRange(flag(false)), [&](Value n, ValueRange carried) {
+    Value at = e.toIndex(e.load1(offsets, n)), next = e.toIndex(e.load1(offsets, e.add(n, 1)));
+    return SmallVector<Value>{any(carried[0], e.less(next, at))};
+  })[0];
+  bad = any(bad, any(differs(e.idx(0), e.idx(0)), differs(last, total)));
+  scf::YieldOp::create(b, e.loc, ValueRange(bad));
+  b.setInsertionPointAfter(checks);
+  attn::FailOp::create(b, e.loc, checks.getResult(0), ATTN_RANGE, message);
 }
 
 /// Where one layer's and head's keys and values lie in the cache (see !attn.cache).

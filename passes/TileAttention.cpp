@@ -25,7 +25,8 @@ struct TaskPlace {
   Value first, count;                   // queries
   Value keys;                           // of the sequence
   Value offset;                         // position of query 0
-  Value queryStart, keyStart, keyPanel; // ragged: first row of the sequence, first panel; else null
+  // Where the sequence lies: its batch row, first query row, first key row and panel of keys.
+  Value row, queryStart, keyStart, keyPanel;
 };
 
 struct AttentionTiler {
@@ -57,6 +58,8 @@ struct AttentionTiler {
   LogicalResult tile();
   void tileWhole();
   void tileSplit();
+  void tileRagged();
+  void tileScores(Value lse);
 
   TaskPlace placeOf(Value batch, Value kvHead, Value groupBlock, Value first, Value count);
   Value keysOf(Value batch);
@@ -73,8 +76,6 @@ LogicalResult AttentionTiler::check() {
       return op.emitOpError("of f64 is not yet lowered");
   if (op.getBias() && !isContiguous(op.getBias()))
     return op.emitOpError() << "with bias " << op.getBias().getType() << " is not yet lowered";
-  if (op.getRagged() || op.getScores())
-    return op.emitOpError("with ragged or scores is not yet lowered");
   return success();
 }
 
@@ -82,7 +83,7 @@ LogicalResult AttentionTiler::check() {
 Value AttentionTiler::rowsView(Value memref, const TaskPlace &place, int64_t width) {
   OpFoldResult one = e.b.getIndexAttr(1), zero = e.b.getIndexAttr(0), features = e.b.getIndexAttr(width);
   if (!isPackedHeads(memref)) {
-    Value view = subview(e, memref, {place.batch, place.head, place.first, zero},
+    Value view = subview(e, memref, {place.row, place.head, place.first, zero},
                          {one, place.headCount, place.count, features}, 1);
     AffineMap swap = AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0, 2}, e.b.getContext());
     return memref::TransposeOp::create(e.b, e.loc, view, AffineMapAttr::get(swap));
@@ -96,8 +97,8 @@ Value AttentionTiler::rowsView(Value memref, const TaskPlace &place, int64_t wid
     sizes.push_back(ShapedType::isDynamic(shape[d]) ? OpFoldResult(e.dim(memref, d)) : e.b.getIndexAttr(shape[d]));
   auto expanded = *memref::ExpandShapeOp::computeExpandedType(type, shape, groups);
   Value split = memref::ExpandShapeOp::create(e.b, e.loc, expanded, memref, groups, sizes);
-  return subview(e, split, {place.batch, place.first, place.head, zero}, {one, place.count, place.headCount, features},
-                 1);
+  return subview(e, split, {place.row, e.add(place.queryStart, place.first), place.head, zero},
+                 {one, place.count, place.headCount, features}, 1);
 }
 
 /// [count, group, keys] of a bias that broadcasts to [batch, heads, queries, keys]: dimensions of size 1 get stride 0.
@@ -132,7 +133,7 @@ Value AttentionTiler::sinkLogits(const TaskPlace &place) {
 Value AttentionTiler::lseView(const TaskPlace &place) {
   if (!op.getLseInit())
     return {};
-  Value view = subview(e, op.getLseInit(), {place.batch, place.head, place.first},
+  Value view = subview(e, op.getLseInit(), {place.row, place.head, e.add(place.queryStart, place.first)},
                        {e.b.getIndexAttr(1), place.headCount, place.count}, 1);
   AffineMap swap = AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0}, e.b.getContext());
   return memref::TransposeOp::create(e.b, e.loc, view, AffineMapAttr::get(swap));
@@ -149,7 +150,8 @@ Value AttentionTiler::keysOf(Value batch) {
 
 TaskPlace AttentionTiler::placeOf(Value batch, Value kvHead, Value groupBlock, Value first, Value count) {
   TaskPlace place;
-  place.batch = batch;
+  place.batch = place.row = batch;
+  place.queryStart = place.keyStart = place.keyPanel = e.idx(0);
   place.kvHead = kvHead;
   Value firstOfGroup = e.mul(groupBlock, kTaskRows);
   place.head = e.add(e.mul(kvHead, group), firstOfGroup);
@@ -182,11 +184,11 @@ OnlineAttentionOp AttentionTiler::createTask(const TaskPlace &place, Value init,
     task.getKeyBaseMutable().assign(at.keyBase);
     task.getValueBaseMutable().assign(at.valueBase);
   } else {
-    task.getKeyMutable().assign(subview(e, op.getKey(), {place.batch, place.kvHead, zero, zero, zero},
-                                        {one, one, e.dim(op.getKey(), 2), b.getIndexAttr(headDim), b.getIndexAttr(kKeyPanel)},
-                                        2));
-    task.getValueMutable().assign(subview(e, op.getValue(), {place.batch, place.kvHead, zero, zero},
-                                          {one, one, e.dim(op.getValue(), 2), b.getIndexAttr(width)}, 2));
+    Value panels = e.sub(e.dim(op.getKey(), 2), place.keyPanel), rows = e.sub(e.dim(op.getValue(), 2), place.keyStart);
+    task.getKeyMutable().assign(subview(e, op.getKey(), {place.row, place.kvHead, place.keyPanel, zero, zero},
+                                        {one, one, panels, b.getIndexAttr(headDim), b.getIndexAttr(kKeyPanel)}, 2));
+    task.getValueMutable().assign(subview(e, op.getValue(), {place.row, place.kvHead, place.keyStart, zero},
+                                          {one, one, rows, b.getIndexAttr(width)}, 2));
   }
   if (op.getKvLen()) {
     Value valid = e.toIndex(e.load1(op.getKvLen(), place.batch));
@@ -248,6 +250,59 @@ void AttentionTiler::tileWhole() {
   });
 }
 
+/// Sequences end to end: tasks for as many blocks as there may be; those that are not used return at once. The keys'
+/// offsets were checked when the keys were packed.
+void AttentionTiler::tileRagged() {
+  Value rows = queries, offsets = op.getRagged(), keyOffsets = op.getRaggedKeys() ? op.getRaggedKeys() : offsets;
+  RaggedPlace::check(e, offsets, rows, "ragged: expected offsets that ascend from 0 to the number of query rows");
+  int64_t groupBlocks = llvm::divideCeil(group, kTaskRows), queryBlock = std::max<int64_t>(1, kTaskRows / group);
+  Value blocks = RaggedPlace::blocks(e, offsets, queryBlock, rows);
+  forTasks(e, e.mul(blocks, e.idx(kvHeads * groupBlocks)), "attention", [&](Value task) {
+    Value rest = e.divFloor(task, blocks);
+    RaggedPlace sequence(e, offsets, queryBlock, e.rem(task, blocks));
+    Value first = e.mul(sequence.block, queryBlock);
+    e.ifThen(e.less(first, sequence.length), [&] {
+      Value count = e.min(e.idx(queryBlock), e.sub(sequence.length, first)), zero = e.idx(0);
+      TaskPlace place = placeOf(zero, e.divFloor(rest, groupBlocks), e.rem(rest, e.idx(groupBlocks)), first, count);
+      place.batch = sequence.sequence;
+      place.queryStart = sequence.start;
+      place.keyStart = e.toIndex(e.load1(keyOffsets, place.batch));
+      place.keyPanel = e.add(e.divFloor(place.keyStart, kKeyPanel), place.batch);
+      place.keys = e.sub(e.toIndex(e.load1(keyOffsets, e.add(place.batch, 1))), place.keyStart);
+      createTask(place, rowsView(op.getInit(), place, headDimV), lseView(place));
+    });
+  });
+}
+
+/// Scores at the point asked for, after the attention itself: a second walk over all keys.
+void AttentionTiler::tileScores(Value lse) {
+  Value batch = e.dim(op.getQuery(), 0), scores = op.getScoresInit();
+  int64_t groupBlocks = llvm::divideCeil(group, kTaskRows), queryBlock = std::max<int64_t>(1, kTaskRows / group);
+  Value queryBlocks = e.divCeil(queries, queryBlock);
+  auto swapped = [&](const TaskPlace &place, Value memref) {
+    int64_t rank = cast<MemRefType>(memref.getType()).getRank();
+    SmallVector<OpFoldResult> offsets = {place.row, place.head, place.first}, sizes = {e.b.getIndexAttr(1), place.headCount, place.count};
+    SmallVector<unsigned> order = {1, 0};
+    if (rank == 4) {
+      offsets.push_back(e.b.getIndexAttr(0));
+      sizes.push_back(e.dim(memref, 3));
+      order.push_back(2);
+    }
+    AffineMap swap = AffineMap::getPermutationMap(ArrayRef<unsigned>(order), e.b.getContext());
+    return memref::TransposeOp::create(e.b, e.loc, subview(e, memref, offsets, sizes, 1), AffineMapAttr::get(swap))
+        .getResult();
+  };
+  forTasks(e, e.mul(e.mul(batch, e.idx(kvHeads * groupBlocks)), queryBlocks), "attention.scores", [&](Value task) {
+    Value first = e.mul(e.rem(task, queryBlocks), queryBlock), rest = e.divFloor(task, queryBlocks);
+    Value groupBlock = e.rem(rest, e.idx(groupBlocks));
+    rest = e.divFloor(rest, groupBlocks);
+    Value count = e.min(e.idx(queryBlock), e.sub(queries, first));
+    TaskPlace place = placeOf(e.divFloor(rest, kvHeads), e.rem(rest, e.idx(kvHeads)), groupBlock, first, count);
+    auto online = createTask(place, swapped(place, scores), lse ? swapped(place, lse) : Value());
+    online.setScoresAttr(op.getScoresAttr());
+  });
+}
+
 /// One query, many keys: [batch, kv head, part] tasks of some blocks each, then one merge by batch and kv head.
 void AttentionTiler::tileSplit() {
   OpBuilder &b = e.b;
@@ -306,13 +361,22 @@ LogicalResult AttentionTiler::tile() {
   if (failed(check()))
     return failure();
   scratch = tiler.scratch(attentionScratch(tiler.target, headDim, headDimV));
+  if (op.getScores() == ScorePoint::softmax && !op.getLseInit()) {
+    auto type = MemRefType::get({ShapedType::kDynamic, heads, ShapedType::kDynamic}, e.b.getF32Type());
+    Value lse = memref::AllocOp::create(e.b, e.loc, type, ValueRange{e.dim(op.getQuery(), 0), queries});
+    op.getLseInitMutable().assign(lse);
+  }
   // Longer queries give enough tasks, and rows without keys or with a prob region need all keys at once.
   auto constant = queries.getDefiningOp<arith::ConstantIndexOp>();
-  if (constant && constant.value() == 1 && group <= kTaskRows && op.getMaskedRows() == MaskedRows::zero &&
+  if (op.getRagged())
+    tileRagged();
+  else if (constant && constant.value() == 1 && group <= kTaskRows && op.getMaskedRows() == MaskedRows::zero &&
       op.getProbMod().empty())
     tileSplit();
   else
     tileWhole();
+  if (op.getScores())
+    tileScores(op.getScores() == ScorePoint::softmax ? Value(op.getLseInit()) : Value());
   return success();
 }
 } // namespace
