@@ -24,7 +24,7 @@ class Cached:
 
     def shared(self, batch, positions):
         """Operands that hold for all runs: captured tensors, biases by distance, masks of positions."""
-        given = self.case.position_inputs(self.random, batch, positions, positions)
+        given = self.case.position_inputs(self.random, batch, positions, positions + max(self.case.options.get("offset", 0), 0))
         if "kv_len" in self.case.operands:
             given["kv_len"] = np.zeros(batch)
         if "key_mask" in given:

@@ -99,7 +99,7 @@ def check(random, path, model, case):
         cached = Cached(random, model, case, len(past) + 1, max(past) + sum(runs), int(random.choice([0, 64, 128])),
                         pool=random.random() < 0.4)
         cached.fill(past)
-        shared = cached.shared(len(past), max(past) + sum(runs) + max(case.options.get("offset", 0), 0))
+        shared = cached.shared(len(past), max(past) + sum(runs))
         for seq in runs:
             cached.check(report, shared, seq, [int(s) for s in random.permutation(len(past))], "past %s" % past)
         cached.state.close()
