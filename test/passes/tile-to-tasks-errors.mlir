@@ -1,4 +1,4 @@
-// RUN: attn-opt %s --attn-name-dims --attn-choose-layouts --attn-bufferize --attn-tile-to-tasks --split-input-file --verify-diagnostics
+// RUN: attn-opt %s --attn-name-dims --attn-choose-layouts --attn-pack-weights --attn-bufferize --attn-tile-to-tasks --split-input-file --verify-diagnostics
 
 // expected-error @below {{expected 'attn.target' on the module}}
 module {
@@ -20,33 +20,24 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
 // -----
 
 module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
-  func.func @rows(%q: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
-    // expected-error @below {{with sinks or masked_rows other than zero is not yet lowered}}
-    %0 = attn.attention %q, %q, %q {num_heads = 1 : i64, masked_rows = #attn<masked_rows mean>}
-       : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-    return %0 : tensor<?x?x8xf32>
+  ml_program.global private @w(#ml_program.extern<tensor<8x8xf32>>) : tensor<8x8xf32>
+  func.func @linear_of_slice(%x: tensor<2x4x16xf32>) -> tensor<2x4x8xf32> {
+    %w = ml_program.global_load_const @w : tensor<8x8xf32>
+    %half = tensor.extract_slice %x[0, 0, 8] [2, 4, 8] [1, 1, 1] : tensor<2x4x16xf32> to tensor<2x4x8xf32>
+    // expected-error @below {{of a strided view is not yet lowered}}
+    %0 = attn.linear %half, %w : (tensor<2x4x8xf32>, tensor<8x8xf32>) -> tensor<2x4x8xf32>
+    return %0 : tensor<2x4x8xf32>
   }
 }
 
 // -----
 
 module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
-  func.func @bias(%q: tensor<?x?x8xf32>, %m: tensor<?x?xi1>) -> tensor<?x?x8xf32> {
-    // expected-error @below {{with bias 'memref<?x?xi1>' is not yet lowered}}
-    %0 = attn.attention %q, %q, %q bias %m {num_heads = 1 : i64}
-       : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?xi1>) -> tensor<?x?x8xf32>
-    return %0 : tensor<?x?x8xf32>
-  }
-}
-
-// -----
-
-module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
-  func.func @bias(%q: tensor<?x?x8xf32>, %m: tensor<?x1xf32>) -> tensor<?x?x8xf32> {
-    // expected-error @below {{with bias over a cache, or broadcast along keys, is not yet lowered}}
-    %0 = attn.attention %q, %q, %q bias %m {num_heads = 1 : i64}
-       : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x1xf32>) -> tensor<?x?x8xf32>
-    return %0 : tensor<?x?x8xf32>
+  func.func @norm_of_slice(%x: tensor<2x4x16xf32>, %g: tensor<8xf32>) -> tensor<2x4x8xf32> {
+    %half = tensor.extract_slice %x[0, 0, 8] [2, 4, 8] [1, 1, 1] : tensor<2x4x16xf32> to tensor<2x4x8xf32>
+    // expected-error @below {{of a strided view is not yet lowered}}
+    %0 = attn.rms_norm %half, %g : (tensor<2x4x8xf32>, tensor<8xf32>) -> tensor<2x4x8xf32>
+    return %0 : tensor<2x4x8xf32>
   }
 }
 
@@ -63,10 +54,22 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
 // -----
 
 module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
-  func.func @cache_type(%q: tensor<?x?x8xf32>, %c: !attn.cache<1x1x8x8xbf16>) -> tensor<?x?x8xf32> {
-    %l = arith.constant 0 : index
-    // expected-error @below {{over a cache of 'bf16' is not yet lowered}}
-    %0 = attn.attention %q cache %c[%l] {num_heads = 1 : i64} : (tensor<?x?x8xf32>, !attn.cache<1x1x8x8xbf16>, index) -> tensor<?x?x8xf32>
-    return %0 : tensor<?x?x8xf32>
+  func.func @double(%q: tensor<?x?x8xf64>) -> tensor<?x?x8xf64> {
+    // expected-error @below {{of f64 is not yet lowered}}
+    %0 = attn.attention %q, %q, %q {num_heads = 1 : i64}
+       : (tensor<?x?x8xf64>, tensor<?x?x8xf64>, tensor<?x?x8xf64>) -> tensor<?x?x8xf64>
+    return %0 : tensor<?x?x8xf64>
+  }
+}
+
+// -----
+
+module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
+  func.func @bias_of_slice(%q: tensor<2x4x8xf32>, %m: tensor<8x8xf32>) -> tensor<2x4x8xf32> {
+    %half = tensor.extract_slice %m[0, 4] [4, 4] [1, 1] : tensor<8x8xf32> to tensor<4x4xf32>
+    // expected-error @below {{with bias 'memref<4x4xf32, strided<[8, 1], offset: 4>>' is not yet lowered}}
+    %0 = attn.attention %q, %q, %q bias %half {num_heads = 1 : i64}
+       : (tensor<2x4x8xf32>, tensor<2x4x8xf32>, tensor<2x4x8xf32>, tensor<4x4xf32>) -> tensor<2x4x8xf32>
+    return %0 : tensor<2x4x8xf32>
   }
 }

@@ -17,29 +17,6 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
     return %0 : tensor<?x?x24xf32>
   }
 
-  // One task is a block of query rows of one head over all keys; query heads 0 and 1 read kv head 0.
-  // CHECK-LABEL: func.func @attention
-  // CHECK: scf.forall
-  // CHECK: attn.online_attention %{{.*}} first %{{.*}} keys %{{.*}} packed %{{.*}}, %{{.*}} outs
-  // CHECK-SAME: causal
-  // CHECK: {attn.op = "attention"}
-  func.func @attention(%q: tensor<?x?x16xf32>, %k: tensor<?x?x8xf32>, %v: tensor<?x?x8xf32>) -> tensor<?x?x16xf32> {
-    %0 = attn.attention %q, %k, %v {causal, num_heads = 2 : i64, num_kv_heads = 1 : i64}
-       : (tensor<?x?x16xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x16xf32>
-    return %0 : tensor<?x?x16xf32>
-  }
-
-  // Cached keys are read from the pages; a mask that is too short stops the run.
-  // CHECK-LABEL: func.func @cached
-  // CHECK: attn.fail %{{.*}}, 2, "attention_mask: expected a column for every cached and new token of its row"
-  // CHECK: attn.online_attention %{{.*}} pages %{{.*}}[%{{.*}}] of %{{.*}} stride %{{.*}} at %{{.*}}, %{{.*}} past %{{.*}} key_mask
-  func.func @cached(%q: tensor<?x?x8xf32>, %m: tensor<?x?xi64> {attn.optional}, %c: !attn.cache<1x1x8x8xf32>) -> tensor<?x?x8xf32> {
-    %l = arith.constant 0 : index
-    %0 = attn.attention %q cache %c[%l] key_mask %m {num_heads = 1 : i64}
-       : (tensor<?x?x8xf32>, !attn.cache<1x1x8x8xf32>, index, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-    return %0 : tensor<?x?x8xf32>
-  }
-
   // Rows of features; parameters whole.
   // CHECK-LABEL: func.func @norm
   // CHECK: scf.forall
