@@ -54,3 +54,50 @@ func.func @caller(%x: tensor<?x?x24xf32>, %c: !attn.cache<2x1x8x8xf32>) -> tenso
   %0 = call @block(%x, %layer, %c) : (tensor<?x?x24xf32>, index, !attn.cache<2x1x8x8xf32>) -> tensor<?x?x8xf32>
   return %0 : tensor<?x?x8xf32>
 }
+
+// An input marked so has any strides but the innermost; an output has none.
+// CHECK-LABEL: func.func @strided(
+// CHECK-SAME: %arg1: memref<?x2x?x8xf32, strided<[?, ?, ?, 1]>> {{{.*}}attn.strided}, %arg2: memref<?x2x?x8xf32> {
+// CHECK: attn.pack_keys %arg1 heads 2 outs %{{.*}} : (memref<?x2x?x8xf32, strided<[?, ?, ?, 1]>>,
+func.func @strided(%x: tensor<?x2x?x8xf32> {attn.strided}) -> tensor<?x2x?x8xf32> {
+  %k = attn.pack_keys %x heads 2 : (tensor<?x2x?x8xf32>) -> tensor<?x2x?x8x64xf32>
+  %v = attn.pack_values %x heads 2 : (tensor<?x2x?x8xf32>) -> tensor<?x2x?x16xf32>
+  %0 = attn.attention %x, %k, %v {num_kv_heads = 2 : i64} : (tensor<?x2x?x8xf32>, tensor<?x2x?x8x64xf32>, tensor<?x2x?x16xf32>) -> tensor<?x2x?x8xf32>
+  return %0 : tensor<?x2x?x8xf32>
+}
+
+// Regions are as before; what they load are buffers, inputs or the result of an op.
+// CHECK-LABEL: func.func @regions(
+// CHECK-SAME: %arg1: memref<?x?x8xf32> {{.*}}, %[[IDS:arg2]]: memref<?x?xi32> {{.*}}, %[[C:arg3]]: memref<4xf32>
+// CHECK: %[[TABLE:.*]] = memref.alloc() : memref<4xf32>
+// CHECK: attn.activation relu %[[C]] outs %[[TABLE]]
+// CHECK: attn.attention %arg1, %{{.*}} outs %{{.*}} {num_heads = 1 : i64} score(%[[S:.*]], %{{.*}}, %[[H:.*]], %{{.*}}, %{{.*}}) {
+// CHECK-NEXT: %[[X:.*]] = attn.load %[[TABLE]][%[[H]]] : memref<4xf32>
+// CHECK-NEXT: %[[R:.*]] = arith.mulf %[[S]], %[[X]] : f32
+// CHECK-NEXT: attn.yield %[[R]] : f32
+// CHECK-NEXT: } mask(%[[B:.*]], %{{.*}}, %{{.*}}, %[[J:.*]]) {
+// CHECK-NEXT: %[[ID:.*]] = attn.load %[[IDS]][%[[B]], %[[J]]] : memref<?x?xi32>
+// CHECK-NEXT: arith.cmpi ne, %[[ID]], %[[B]] : i32
+func.func @regions(%x: tensor<?x?x8xf32>, %ids: tensor<?x?xi32>, %c: tensor<4xf32>) -> tensor<?x?x8xf32> {
+  %table = attn.activation relu %c : (tensor<4xf32>) -> tensor<4xf32>
+  %0 = attn.attention %x, %x, %x {num_heads = 1 : i64} score(%s, %b, %h, %i, %j) {
+    %a = attn.load %table[%h] : tensor<4xf32>
+    %r = arith.mulf %s, %a : f32
+    attn.yield %r : f32
+  } mask(%b, %h, %i, %j) {
+    %id = attn.load %ids[%b, %j] : tensor<?x?xi32>
+    %r = arith.cmpi ne, %id, %b : i32
+    attn.yield %r : i1
+  } : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %0 : tensor<?x?x8xf32>
+}
+
+// out, lse and scores each have their own buffer after the op's operands.
+// CHECK-LABEL: func.func @results(
+// CHECK-SAME: %[[OUT:arg2]]: memref<2x?x8xf32> {{.*}}, %[[LSE:arg3]]: memref<2x1x?xf32> {{.*}}, %[[SCORES:arg4]]: memref<2x1x?x?xf32>
+// CHECK: attn.attention {{.*}} outs %[[OUT]] lse %[[LSE]] scores %[[SCORES]] {
+func.func @results(%x: tensor<2x?x8xf32>) -> (tensor<2x?x8xf32>, tensor<2x1x?xf32>, tensor<2x1x?x?xf32>) {
+  %0:3 = attn.attention %x, %x, %x {num_heads = 1 : i64, scores = #attn<score_point masked>}
+     : (tensor<2x?x8xf32>, tensor<2x?x8xf32>, tensor<2x?x8xf32>) -> (tensor<2x?x8xf32>, tensor<2x1x?xf32>, tensor<2x1x?x?xf32>)
+  return %0#0, %0#1, %0#2 : tensor<2x?x8xf32>, tensor<2x1x?xf32>, tensor<2x1x?x?xf32>
+}

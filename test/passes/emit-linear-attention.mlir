@@ -37,12 +37,15 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
     return %0#0, %0#1 : tensor<?x?x96xf32>, tensor<?x2x64x24xf32>
   }
 
-  // Linear: no exponential, no decay of the state, and none of it is written if nothing asks for it. 16-bit values are widened.
+  // Linear: no exponential, no decay of the state, and none of it is written if nothing asks for it. 16-bit values are
+  // widened; bf16 is read and written as integers.
   // CHECK-LABEL: func.func @linear
-  // CHECK-NOT: arith.bitcast
+  // CHECK-NOT: arith.bitcast {{.*}}i32
   // CHECK: arith.extf %{{.*}} : vector<8xbf16> to vector<8xf32>
-  // CHECK-NOT: arith.bitcast
+  // CHECK-NOT: arith.bitcast {{.*}}i32
   // CHECK: arith.truncf %{{.*}} : vector<8xf32> to vector<8xbf16>
+  // CHECK-NOT: arith.bitcast {{.*}}i32
+  // CHECK: vector.store %{{.*}} : {{.*}} vector<8xi16>
   // CHECK: return
   // TASKS-LABEL: func.func @linear
   // TASKS: memref.subview %arg1[%{{.*}}, %{{.*}}, 0, 0] [1, 1, %{{.*}}, 16]
