@@ -28,18 +28,4 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v4", fea
     %0 = attn.linear %x, %w : (tensor<?x32xf32>, tensor<32x32xbf16>) -> tensor<?x32xf32>
     return %0 : tensor<?x32xf32>
   }
-
-  // Masks are only built in partial tiles.
-  // CHECK-LABEL: func.func @attention
-  // CHECK: vector.fma
-  // CHECK: scf.if %{{.*}} -> (vector<16xf32>
-  // CHECK: arith.select %{{.*}}, %{{.*}}, %{{.*}} : vector<16xi1>, vector<16xf32>
-  // CHECK: } else {
-  // CHECK-NOT: arith.select {{.*}} vector<16xi1>
-  // CHECK: scf.yield
-  func.func @attention(%q: tensor<?x?x16xf32>) -> tensor<?x?x16xf32> {
-    %0 = attn.attention %q, %q, %q {causal, num_heads = 1 : i64}
-       : (tensor<?x?x16xf32>, tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
-    return %0 : tensor<?x?x16xf32>
-  }
 }
