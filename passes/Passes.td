@@ -168,7 +168,8 @@ def ChooseLayouts : Pass<"attn-choose-layouts", "::mlir::func::FuncOp"> {
   let summary = "keys and values in the micro-kernel's layout";
   let description = [{
     An attention over keys and values that are not cached packs them once, in the layout of a cache page; all query blocks
-    and heads read that.
+    and heads read that. In a ragged batch each sequence starts a panel. An entry's inputs that are only query, key or value
+    are marked `attn.strided`: callers need not pass them contiguous.
 
     ```mlir
     %o = attn.attention %q, %k, %v {num_heads = 4 : i64} : (tensor<?x?x64xf32>, ...)
@@ -198,6 +199,7 @@ def Bufferize : Pass<"attn-bufferize", "::mlir::ModuleOp"> {
     Every op becomes its buffer form, with a `memref.alloc` for each result that is not the function's. A function's arguments
     become: the run's context, inputs, outputs, (pages, table, past, page) if it uses a cache, weights, workspace,
     workers. A call passes the workspace that `CALLEE.workspace(dims..., workers)` asks for.
+    Arguments with `attn.strided` have any strides but the innermost; regions of attention load from buffers.
     Own code because results have dynamic sizes, which upstream's buffer-results-to-out-params refuses.
   }];
 }
@@ -230,6 +232,22 @@ def TileToTasks : Pass<"attn-tile-to-tasks", "::mlir::ModuleOp"> {
     Every op becomes an `scf.forall` whose body is one task: the same op on subviews (attention: `attn.online_attention`).
     How work is split depends on sizes only, never on the number of workers. Scratch memory is an allocation of
     `workers` rows.
+
+    A task of attention is up to 64 rows (query, head): a block of queries of all query heads that share a kv head, as one
+    view `[queries, group, head_dim]`, over all keys. One query, known to be one at compile time, over more than 512 keys is
+    split over them where batch and heads are few: at most 64 parts of whole blocks (`partial`), which a second `scf.forall`
+    merges. Where parts begin follows from each sequence's own length. Sequences of a ragged batch have tasks of their own.
+    `scores` are a second walk, after the result.
+
+    ```mlir
+    attn.attention %q, %kp, %vp outs %o {num_heads = 8 : i64, num_kv_heads = 2 : i64} : (memref<?x?x512xf32>, ...) -> ()
+    // becomes
+    scf.forall (%task) in (%tasks) { // batch rows × 2 × ⌈queries/16⌉
+      %rows = memref.subview %heads[%b, %first, %head, 0] [1, %count, 4, 64] [1, 1, 1, 1] : ... to memref<?x4x64xf32, ...>
+      ...
+      attn.online_attention %rows batch %b head %head first %first offset %c0 keys %keys packed %k, %v ...
+    } {attn.op = "attention"}
+    ```
   }];
 }
 
@@ -246,7 +264,20 @@ def EmitLoops : Pass<"attn-emit-loops", "::mlir::ModuleOp"> {
   let summary = "tasks to vector loops";
   let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::linalg::LinalgDialect"];
-  let description = [{ Each op has one emitter: EmitLinear.cpp, EmitAttention.cpp, EmitRows.cpp. }];
+  let description = [{
+    Each op has one emitter; what no other pass replaced is refused here.
+
+    | file | ops |
+    | --- | --- |
+    | EmitLinear.cpp | `linear` |
+    | EmitPack.cpp | `pack_keys`, `pack_values`, `cache_append` |
+    | EmitAttention.cpp | `online_attention`, `merge_attention`: blocks of 512 keys, their softmax, product and merge |
+    | EmitScores.cpp | of these the scores: products, classes of tiles, masks, biases |
+    | RegionLanes.cpp | of these the regions: a vector of keys at a time |
+    | EmitLinearAttention.cpp | `linear_attention` |
+    | EmitRelativeBias.cpp, EmitRanges.cpp | `relative_bias`, `block_range` |
+    | EmitRows.cpp | norms, embeddings and the other ops on rows |
+  }];
 }
 
 def OutlineTasks : Pass<"attn-outline-tasks", "::mlir::ModuleOp"> {
