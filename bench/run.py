@@ -115,6 +115,19 @@ def report(results, options):
         speed_table(results, options), "Both instruction sets in one file:", size_table(results)])
 
 
+def put_in_page(text, begin, end):
+    """Replaces what is between the two lines in docs/performance.md."""
+    path = os.path.join(SOURCE, "docs", "performance.md")
+    with open(path, encoding="utf-8") as file:
+        page = file.read()
+    before, _, rest = page.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        sys.exit("bench: expected the lines %s and %s in %s" % (begin, end, path))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + begin + "\n" + text + "\n" + end + after)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch-python", help="interpreter that has torch and transformers")
@@ -166,15 +179,7 @@ def main():
     text = report(results, options)
     print(text)
     if options.write:
-        path = os.path.join(SOURCE, "docs", "performance.md")
-        with open(path, encoding="utf-8") as file:
-            page = file.read()
-        before, _, rest = page.partition(BEGIN)
-        _, found, after = rest.partition(END)
-        if not found:
-            sys.exit("bench: expected the lines %s and %s in %s" % (BEGIN, END, path))
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(before + BEGIN + "\n" + text + "\n" + END + after)
+        put_in_page(text, BEGIN, END)
 
 
 if __name__ == "__main__":
