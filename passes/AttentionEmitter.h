@@ -40,9 +40,10 @@ struct AttentionEmitter {
   // Scratch. By row of the task: queries·scale [64, head_dim], sums of values [64, dvp], maxima (base 2) and denominators
   // [64]; visible keys are low ≤ j < high or j < sinkEnd; query head and position; i32 [64].
   Value queries, out, maxima, sums, low, high, sinkEnd, head, position;
-  // Of one block: scores or probabilities [R, 512], its sum of values [R, dvp], panel classes [8], and whether a captured
+  // Of one block: scores or probabilities [R, 512], its sum of values [R, dvp], panel classes of all rows and of a tile [2, 8], first and
+  // last visible key of the tile's steps [512/lanes of a step, 2], and whether a captured
   // buffer was read outside of its range [1].
-  Value scores, block, classes, outside;
+  Value scores, block, classes, visibleKeys, outside;
 
   AttentionEmitter(PatternRewriter &b, attn::OnlineAttentionOp op, attn::TargetAttr target);
   void run();
@@ -61,7 +62,10 @@ struct AttentionEmitter {
   void walkBlocks(Walk walk);
   void forRowTiles(function_ref<void(int64_t, Value)> body);
   void emitBlock(Walk walk, int64_t tile, Value row, Value keyBlock, Value start, Value end);
-  void emitProduct(int64_t tile, Value keyBlock, Value start, Value end, bool skipMasked);
+  using ValuesBody = function_ref<SmallVector<Value>(Value values, Value first, Value from, Value to, ValueRange init)>;
+  SmallVector<Value> overValues(Value keyBlock, Value start, Value end, ValueRange init, ValuesBody body);
+  void emitProduct(int64_t tile, Value keyBlock, Value start, Value end);
+  void emitCarefulProduct(int64_t tile, Value keyBlock, Value start, Value end);
   Value isFinite(int64_t tile);
   void merge(Walk walk, int64_t tile, Value row, ValueRange blockMax, ValueRange blockSum);
   void finish();
@@ -69,10 +73,21 @@ struct AttentionEmitter {
 
   // Scores of one tile: EmitScores.cpp.
   void writeScores();
-  SmallVector<Value> emitDot(int64_t tile, Value row, Value key);
-  void classify(Value keyBlock, Value start, Value end);
+  SmallVector<Value> emitDot(int64_t tile, Value row, Value key, int64_t vectors);
+  enum ClassesOf { ofTask, ofTile };
+  Value classify(Value keyBlock, Value start, Value end);
+  Value refine(Value keyBlock, Value start, Value end, Value firstRow, Value lastRow);
+  Value classifyPanels(Value keyBlock, Value start, Value end, ClassesOf row, function_ref<Value(Value, Value)> classOf);
+  Value maskClass(Value key, Value end, Value firstRow, Value lastRow);
+  Value panelClass(Value key, Value firstRow, Value lastRow);
+  Value tileClass(Value keyBlock, Value key);
   Value isVisible(Value keyBlock, Value key);
-  SmallVector<Value> emitScores(int64_t tile, Value row, Value keyBlock, Value key, Value end, ValueRange most);
+  SmallVector<Value> emitScores(int64_t tile, Value row, Value keyBlock, Value key, ValueRange most);
+  SmallVector<Value> emitFullTile(int64_t tile, Value row, Value keyBlock, Value key, ValueRange dots, ValueRange most);
+  SmallVector<Value> emitMaskedTile(int64_t tile, Value row, Value keyBlock, Value key, ValueRange dots, ValueRange most);
+  SmallVector<Value> emitPartialTile(int64_t tile, Value row, Value keyBlock, Value key, ValueRange most);
+  Value emitMaskedVector(Value r, Value row, Value keyBlock, Value lane, Value score, Value most);
+  void setVisible(Value keyBlock, Value key, Value from, Value to);
   Value modify(Value row, Value key, Value score, Value keep, SmallVectorImpl<Value> &bad);
   Value emitProbability(Value row, Value key, Value score, Value probability);
   Value keepLanes(Value row, Value key, SmallVectorImpl<Value> &bad);

@@ -15,6 +15,7 @@ using namespace bounds;
 
 namespace {
 constexpr int64_t kBlocks = 4; // most blocks of a captured tensor that are looked at
+constexpr int64_t kElements = 8; // fewer of them are looked at one by one
 
 /// What each value of a region may be, by one rule per op.
 struct Rules : Arithmetic {
@@ -175,11 +176,29 @@ Range Rules::load(LoadOp op) {
       }
       return pair;
     };
-    Value begin = e->toIndex(get(first)), end = e->toIndex(get(last));
-    found = e->loop(e->add(begin, 1), e->add(end, 1), 1, bounds(begin), [&](Value block, ValueRange sofar) {
-      SmallVector<Value> next = bounds(block);
-      return SmallVector<Value>{e->min(sofar[0], next[0]), e->max(sofar[1], next[1])};
-    });
+    auto over = [&](Num from, Num to, function_ref<SmallVector<Value>(Value)> bounds) {
+      Value begin = e->toIndex(get(from)), end = e->toIndex(get(to));
+      return e->loop(e->add(begin, 1), e->add(end, 1), 1, bounds(begin), [&](Value at, ValueRange sofar) {
+        SmallVector<Value> next = bounds(at);
+        return SmallVector<Value>{e->min(sofar[0], next[0]), e->max(sofar[1], next[1])};
+      });
+    };
+    if (width == 1) {
+      found = over(first, last, bounds);
+    } else { // the rows of one register tile are bounded exactly
+      Value few = get(less(sub(at.back().hi, at.back().lo), kElements), 1);
+      auto exact = scf::IfOp::create(e->b, e->loc, TypeRange{result, result}, few, /*withElse=*/true);
+      OpBuilder::InsertionGuard guard(e->b);
+      e->b.setInsertionPointToStart(exact.thenBlock());
+      scf::YieldOp::create(e->b, e->loc, over(at.back().lo, at.back().hi, [&](Value element) {
+        SmallVector<Value> where(indices);
+        where.push_back(element);
+        return SmallVector<Value>(2, read(op.getSource(), where));
+      }));
+      e->b.setInsertionPointToStart(exact.elseBlock());
+      scf::YieldOp::create(e->b, e->loc, over(first, last, bounds));
+      found.assign(exact.getResults().begin(), exact.getResults().end());
+    }
     if (width == 1)
       for (Value &v : found)
         v = arith::TruncIOp::create(e->b, e->loc, result, v);

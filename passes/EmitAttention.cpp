@@ -104,14 +104,15 @@ void AttentionEmitter::layOutScratch() {
     *array = view({kTaskRows}, f32);
   for (Value *array : {&low, &high, &sinkEnd, &head, &position})
     *array = view({kTaskRows}, i32);
-  classes = view({kBlock / kKeyPanel}, i32);
+  classes = view({2, kBlock / kKeyPanel}, i32);
+  visibleKeys = view({kBlock / target.getKeyLanes(), 2}, i32);
   outside = view({1}, i32);
 }
 
 int64_t attentionScratch(TargetAttr target, int64_t headDim, int64_t headDimV) {
   int64_t dvp = llvm::alignTo(headDimV, kPanel);
   return kTaskRows * (int64_t(llvm::alignTo(headDim, kPanel)) + dvp + 7) + target.getQueryRows() * (kBlock + dvp) +
-         2 * kPanel;
+         2 * kPanel + int64_t(llvm::alignTo(2 * kBlock / target.getKeyLanes(), kPanel));
 }
 
 void AttentionEmitter::run() {
@@ -183,7 +184,7 @@ void AttentionEmitter::prepareRows() {
 
 void AttentionEmitter::forRowTiles(function_ref<void(int64_t, Value)> body) {
   Value row = e.idx(0);
-  for (int64_t tile = target.getQueryRows(); tile > 0; tile = tile > 2 ? 2 : tile - 1) {
+  for (int64_t tile : {int64_t(target.getQueryRows()), int64_t(1)}) {
     Value end = e.add(row, e.mul(e.divFloor(e.sub(rows, row), tile), tile));
     e.loop(row, end, tile, [&](Value r) { body(tile, r); });
     row = end;
@@ -199,15 +200,20 @@ void AttentionEmitter::walkBlocks(Walk walk) {
   e.loop(first, most, kBlock, [&](Value keyBlock) {
     Value start = e.max(keyBlock, e.mul(e.divFloor(least, kKeyPanel), kKeyPanel));
     Value end = e.min(e.add(keyBlock, kBlock), most);
+    auto tiles = [&] {
+      forRowTiles([&](int64_t tile, Value row) {
+        Value lastRow = e.add(row, tile - 1);
+        Value from = start, to = e.min(end, e.max(e.toIndex(rowInt(high, lastRow)), e.toIndex(rowInt(sinkEnd, lastRow))));
+        if (!op.getSinks())
+          from = e.max(start, e.mul(e.divFloor(e.toIndex(rowInt(low, row)), kKeyPanel), kKeyPanel));
+        Value any = hasClasses() ? refine(keyBlock, from, to, row, lastRow) : e.less(from, to);
+        e.ifThen(any, [&] { emitBlock(walk, tile, row, keyBlock, from, to); });
+      });
+    };
     if (hasClasses())
-      classify(keyBlock, start, end);
-    forRowTiles([&](int64_t tile, Value row) {
-      Value lastRow = e.add(row, tile - 1);
-      Value from = start, to = e.min(end, e.max(e.toIndex(rowInt(high, lastRow)), e.toIndex(rowInt(sinkEnd, lastRow))));
-      if (!op.getSinks())
-        from = e.max(start, e.mul(e.divFloor(e.toIndex(rowInt(low, row)), kKeyPanel), kKeyPanel));
-      e.ifThen(e.less(from, to), [&] { emitBlock(walk, tile, row, keyBlock, from, to); });
-    });
+      e.ifThen(classify(keyBlock, start, end), tiles);
+    else
+      tiles();
   });
 }
 
@@ -229,7 +235,7 @@ void AttentionEmitter::emitBlock(Walk walk, int64_t tile, Value row, Value keyBl
     });
   };
   SmallVector<Value> most(tile, e.splat(kNoKeys));
-  most = overKeys(most, [&](Value key, ValueRange most) { return emitScores(tile, row, keyBlock, key, end, most); });
+  most = overKeys(most, [&](Value key, ValueRange most) { return emitScores(tile, row, keyBlock, key, most); });
   // P = 2^(S - max); keys beyond `end` are -inf and give 0.
   SmallVector<Value> blockMax, blockSum(tile, e.splat(0)), inverse(tile);
   for (int64_t r = 0; r < tile; ++r) {
@@ -261,9 +267,9 @@ void AttentionEmitter::emitBlock(Walk walk, int64_t tile, Value row, Value keyBl
     return sum;
   });
   if (walk != statistics) {
-    emitProduct(tile, keyBlock, start, end, /*skipMasked=*/false);
+    emitProduct(tile, keyBlock, start, end);
     Value again = arith::XOrIOp::create(b, e.loc, isFinite(tile), arith::ConstantIntOp::create(b, e.loc, 1, 1));
-    e.ifThen(again, [&] { emitProduct(tile, keyBlock, start, end, /*skipMasked=*/true); });
+    e.ifThen(again, [&] { emitCarefulProduct(tile, keyBlock, start, end); });
   }
   if (walk != probabilities)
     return merge(walk, tile, row, blockMax, blockSum);
@@ -286,50 +292,54 @@ Value AttentionEmitter::isFinite(int64_t tile) {
   return arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, e.reduceAdd(sum), e.f32(0));
 }
 
-/// block[r, :] = Σ scores[r, j - keyBlock]·V[j, :] over start ≤ j < end; start is a multiple of 64. With `skipMasked`
-/// values of weight 0 are not looked at, so that NaN and Inf behind a mask do not count.
-void AttentionEmitter::emitProduct(int64_t tile, Value keyBlock, Value start, Value end, bool skipMasked) {
+/// body(values, row of `from` in it, from, to) for the keys of the block that are read, in order and in pieces.
+SmallVector<Value> AttentionEmitter::overValues(Value keyBlock, Value start, Value end, ValueRange init, ValuesBody body) {
+  OpBuilder &b = e.b;
+  if (op.getValue() && !hasClasses())
+    return body(op.getValue(), start, start, end, init);
+  int64_t step = hasClasses() ? target.getKeyLanes() : kKeyPanel;
+  return e.loop(start, end, step, init, [&](Value key, ValueRange carried) {
+    if (!hasClasses()) {
+      Value row, values = valueRows(key, row);
+      return body(values, row, key, e.min(end, e.add(key, kKeyPanel)), carried);
+    }
+    auto branch = scf::IfOp::create(b, e.loc, carried.getTypes(), isVisible(keyBlock, key), /*withElse=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    Value panel = e.mul(e.divFloor(key, kKeyPanel), kKeyPanel), row, values = valueRows(panel, row);
+    Value at = e.divFloor(e.sub(key, keyBlock), target.getKeyLanes());
+    Value from = e.toIndex(e.load1(visibleKeys, {at, e.idx(0)})), to = e.toIndex(e.load1(visibleKeys, {at, e.idx(1)}));
+    SmallVector<Value> results = body(values, e.add(row, e.sub(from, panel)), from, e.min(end, to), carried);
+    if (!init.empty()) {
+      scf::YieldOp::create(b, e.loc, results);
+      b.setInsertionPointToStart(branch.elseBlock());
+      scf::YieldOp::create(b, e.loc, carried);
+    }
+    return SmallVector<Value>(branch.getResults());
+  });
+}
+
+/// block[r, :] = Σ scores[r, j - keyBlock]·V[j, :] over start ≤ j < end; start is a multiple of 64.
+void AttentionEmitter::emitProduct(int64_t tile, Value keyBlock, Value start, Value end) {
   auto columns = [&](Value column, int64_t vectors) {
     SmallVector<Value> acc(tile * vectors, e.splat(0)), at;
     for (int64_t v = 0; v < vectors; ++v)
       at.push_back(e.add(column, v * e.lanes));
-    auto over = [&](Value values, Value valueOffset, Value lo, Value hi, ValueRange init) {
-      return e.loop(lo, hi, 1, init, [&](Value j, ValueRange carried) {
+    auto body = [&](Value values, Value first, Value from, Value to, ValueRange init) {
+      Value offset = e.sub(first, from);
+      return e.loop(from, to, 1, init, [&](Value j, ValueRange carried) {
         SmallVector<Value> acc(carried), x;
-        Value row = e.add(j, valueOffset);
         for (int64_t v = 0; v < vectors; ++v)
-          x.push_back(e.load(values, {row, at[v]}));
-        Value score = e.sub(j, keyBlock);
+          x.push_back(e.load(values, {e.add(j, offset), at[v]}));
         for (int64_t r = 0; r < tile; ++r) {
-          Value weight = e.load1(scores, {e.idx(r), score});
-          Value p = e.broadcast(weight), counts;
-          if (skipMasked)
-            counts = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::UNE, weight, e.f32(0));
+          Value p = e.broadcast(e.load1(scores, {e.idx(r), e.sub(j, keyBlock)}));
           for (int64_t v = 0; v < vectors; ++v)
-            acc[r * vectors + v] =
-                e.fma(p, skipMasked ? e.select(counts, x[v], e.splat(0)) : x[v], acc[r * vectors + v]);
+            acc[r * vectors + v] = e.fma(p, x[v], acc[r * vectors + v]);
         }
         return acc;
       });
     };
-    if (op.getValue() && !hasClasses())
-      acc = over(op.getValue(), e.idx(0), start, end, acc);
-    else
-      acc = e.loop(start, end, kKeyPanel, acc, [&](Value panel, ValueRange carried) -> SmallVector<Value> {
-        auto sum = [&] {
-          Value row, values = valueRows(panel, row);
-          return over(values, e.sub(row, panel), panel, e.min(end, e.add(panel, kKeyPanel)), carried);
-        };
-        if (!hasClasses())
-          return sum();
-        auto branch = scf::IfOp::create(e.b, e.loc, carried.getTypes(), isVisible(keyBlock, panel), /*withElse=*/true);
-        OpBuilder::InsertionGuard guard(e.b);
-        e.b.setInsertionPointToStart(branch.thenBlock());
-        scf::YieldOp::create(e.b, e.loc, sum());
-        e.b.setInsertionPointToStart(branch.elseBlock());
-        scf::YieldOp::create(e.b, e.loc, carried);
-        return branch.getResults();
-      });
+    acc = overValues(keyBlock, start, end, acc, body);
     for (int64_t r = 0; r < tile; ++r)
       for (int64_t v = 0; v < vectors; ++v)
         e.store(acc[r * vectors + v], block, {e.idx(r), at[v]});
@@ -338,6 +348,24 @@ void AttentionEmitter::emitProduct(int64_t tile, Value keyBlock, Value start, Va
   e.loop(e.idx(0), e.idx(whole), width, [&](Value c) { columns(c, width / e.lanes); });
   if (whole != valueStride)
     columns(e.idx(whole), (valueStride - whole) / e.lanes);
+}
+
+/// The same where a value is not finite: those of weight 0 are not looked at, so that NaN and Inf behind a mask do not
+/// count. Rare, so one vector at a time.
+void AttentionEmitter::emitCarefulProduct(int64_t tile, Value keyBlock, Value start, Value end) {
+  e.loop(e.idx(0), e.idx(tile), 1, [&](Value r) {
+    e.loop(e.idx(0), e.idx(valueStride), e.lanes, [&](Value column) {
+      auto body = [&](Value values, Value first, Value from, Value to, ValueRange init) {
+        Value offset = e.sub(first, from);
+        return e.loop(from, to, 1, init, [&](Value j, ValueRange carried) {
+          Value weight = e.load1(scores, {r, e.sub(j, keyBlock)}), x = e.load(values, {e.add(j, offset), column});
+          Value counts = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::UNE, weight, e.f32(0));
+          return SmallVector<Value>{e.fma(e.broadcast(weight), e.select(counts, x, e.splat(0)), carried[0])};
+        });
+      };
+      e.store(overValues(keyBlock, start, end, e.splat(0), body)[0], block, {r, column});
+    });
+  });
 }
 
 /// (out, maxima, sums) of `tile` rows with those of a block.

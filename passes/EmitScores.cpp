@@ -1,6 +1,7 @@
 //===- EmitScores.cpp - Scores of one tile of attention: products, regions, masks -------------===//
 //
-// A tile that every row sees in full stays in registers; a partial one goes through memory, a vector at a time.
+// A tile that every row sees in full stays in registers. At the edges of what rows see, each vector of keys is looked at
+// by itself.
 //
 //===----------------------------------------------------------------------------------===//
 #include "passes/AttentionEmitter.h"
@@ -10,7 +11,7 @@ namespace attnc {
 using namespace attn;
 
 namespace {
-/// Classes of a panel of 64 keys for all rows of a task.
+/// Classes of a panel of 64 keys for some rows.
 enum PanelClass { skipped, partial, full };
 
 Value vectorCompare(Emit &e, arith::CmpIPredicate predicate, Value lanes, Value scalar) {
@@ -19,8 +20,8 @@ Value vectorCompare(Emit &e, arith::CmpIPredicate predicate, Value lanes, Value 
 }
 } // namespace
 
-/// classes[panel of the block], from bounds of the mask region over the task's rows, and from the gap behind the sinks.
-void AttentionEmitter::classify(Value keyBlock, Value start, Value end) {
+/// Class of the keys `key` ≤ j < `end` for some rows, from bounds of the mask region. Keys beyond the last one count as it.
+Value AttentionEmitter::maskClass(Value key, Value end, Value firstRow, Value lastRow) {
   OpBuilder &b = e.b;
   auto i64 = [&](Value v) {
     if (v.getType().isIndex())
@@ -28,46 +29,83 @@ void AttentionEmitter::classify(Value keyBlock, Value start, Value end) {
     return arith::ExtSIOp::create(b, e.loc, b.getI64Type(), v).getResult();
   };
   auto i32 = [&](int64_t v) { return arith::ConstantIntOp::create(b, e.loc, v, 32).getResult(); };
-  Value last = e.sub(rows, e.idx(1)), none = e.idx(0);
-  e.loop(start, end, kKeyPanel, [&](Value key) {
-    Value panelEnd = e.add(key, kKeyPanel), result = i32(partial);
-    if (!op.getMaskMod().empty()) {
-      // One batch row or head is one value: captured tensors are bounded where they are read at one place.
-      Value batch = i64(op.getBatch()), firstHead = i64(op.getHead()), lastHead = firstHead;
-      if (cast<MemRefType>(op.getQuery().getType()).getDimSize(1) != 1)
-        lastHead = i64(e.sub(e.add(op.getHead(), group), e.idx(1)));
-      Interval bhij[] = {{batch, batch},
-                         {firstHead, lastHead},
-                         {i64(rowInt(position, none)), i64(rowInt(position, last))},
-                         {i64(key), i64(e.sub(e.min(panelEnd, op.getKeys()), e.idx(1)))}};
-      Interval keep = boundsOf(e, op.getMaskMod(), bhij);
-      Value zero = arith::ConstantIntOp::create(b, e.loc, 0, 64);
-      Value isFull = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sgt, keep.lo, zero);
-      Value isSkipped = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sle, keep.hi, zero);
-      result = e.select(isSkipped, i32(skipped), e.select(isFull, i32(full), result));
-    } else {
-      result = i32(full); // bounds by row say the rest
-    }
-    if (op.getSinks()) {
-      Value afterSinks = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sge, key, e.toIndex(rowInt(sinkEnd, last)));
-      Value beforeWindow =
-          arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sle, panelEnd, e.toIndex(rowInt(low, none)));
-      result = e.select(arith::AndIOp::create(b, e.loc, afterSinks, beforeWindow), i32(skipped), result);
-    }
-    e.store1(result, classes, e.divFloor(e.sub(key, keyBlock), kKeyPanel));
+  // One batch row or head is one value: captured tensors are bounded where they are read at one place.
+  Value last = e.sub(e.min(end, op.getKeys()), e.idx(1));
+  Value batch = i64(op.getBatch()), firstHead = i64(op.getHead()), lastHead = firstHead;
+  if (cast<MemRefType>(op.getQuery().getType()).getDimSize(1) != 1)
+    lastHead = i64(e.sub(e.add(op.getHead(), group), e.idx(1)));
+  Interval bhij[] = {{batch, batch},
+                     {firstHead, lastHead},
+                     {i64(rowInt(position, firstRow)), i64(rowInt(position, lastRow))},
+                     {i64(e.min(key, last)), i64(last)}};
+  Interval keep = boundsOf(e, op.getMaskMod(), bhij);
+  Value zero = arith::ConstantIntOp::create(b, e.loc, 0, 64);
+  Value isFull = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sgt, keep.lo, zero);
+  Value isSkipped = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sle, keep.hi, zero);
+  return e.select(isSkipped, i32(skipped), e.select(isFull, i32(full), i32(partial)));
+}
+
+/// Class of the panel at `key` for some rows, from the mask region and from the gap behind the sinks.
+Value AttentionEmitter::panelClass(Value key, Value firstRow, Value lastRow) {
+  OpBuilder &b = e.b;
+  auto i32 = [&](int64_t v) { return arith::ConstantIntOp::create(b, e.loc, v, 32).getResult(); };
+  Value panelEnd = e.add(key, kKeyPanel);
+  // Without a region bounds by row say the rest.
+  Value result = op.getMaskMod().empty() ? i32(partial) : maskClass(key, panelEnd, firstRow, lastRow);
+  if (!op.getSinks())
+    return result;
+  Value afterSinks = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sge, key, e.toIndex(rowInt(sinkEnd, lastRow)));
+  Value beforeWindow = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sle, panelEnd, e.toIndex(rowInt(low, firstRow)));
+  return e.select(arith::AndIOp::create(b, e.loc, afterSinks, beforeWindow), i32(skipped), result);
+}
+
+/// classes[ofTask, panel of the block] for all rows of the task; returns whether any panel is visible.
+Value AttentionEmitter::classify(Value keyBlock, Value start, Value end) {
+  return classifyPanels(keyBlock, start, end, ofTask,
+                        [&](Value key, Value) { return panelClass(key, e.idx(0), e.sub(rows, e.idx(1))); });
+}
+
+/// classes[ofTile, panel of the block]: what is partial for the task may be skipped or full for the rows of a tile.
+Value AttentionEmitter::refine(Value keyBlock, Value start, Value end, Value firstRow, Value lastRow) {
+  OpBuilder &b = e.b;
+  return classifyPanels(keyBlock, start, end, ofTile, [&](Value key, Value panel) -> Value {
+    Value found = e.load1(classes, {e.idx(ofTask), panel});
+    Value isPartial = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::eq, found,
+                                            arith::ConstantIntOp::create(b, e.loc, partial, 32));
+    auto branch = scf::IfOp::create(b, e.loc, TypeRange(b.getI32Type()), isPartial, /*withElse=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(b, e.loc, ValueRange(panelClass(key, firstRow, lastRow)));
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, e.loc, ValueRange(found));
+    return branch.getResult(0);
   });
 }
 
-/// Whether some row sees some key of the panel that holds `key`.
+Value AttentionEmitter::classifyPanels(Value keyBlock, Value start, Value end, ClassesOf row,
+                                       function_ref<Value(Value, Value)> classOf) {
+  OpBuilder &b = e.b;
+  Value none = arith::ConstantIntOp::create(b, e.loc, skipped, 32);
+  Value any = e.loop(start, end, kKeyPanel, none, [&](Value key, ValueRange carried) {
+    Value panel = e.divFloor(e.sub(key, keyBlock), kKeyPanel), found = classOf(key, panel);
+    e.store1(found, classes, {e.idx(row), panel});
+    return SmallVector<Value>{arith::OrIOp::create(b, e.loc, carried[0], found)};
+  })[0];
+  return arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, any, none);
+}
+
+Value AttentionEmitter::tileClass(Value keyBlock, Value key) {
+  return e.load1(classes, {e.idx(ofTile), e.divFloor(e.sub(key, keyBlock), kKeyPanel)});
+}
+
+/// Whether some row of the tile sees some key of the panel that holds `key`.
 Value AttentionEmitter::isVisible(Value keyBlock, Value key) {
-  Value found = e.load1(classes, e.divFloor(e.sub(key, keyBlock), kKeyPanel));
-  return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, found,
+  return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, tileClass(keyBlock, key),
                                arith::ConstantIntOp::create(e.b, e.loc, skipped, 32));
 }
 
-/// Q'·K of the `tile` rows from `row` on and one tile of keys at `key`: vectors by row.
-SmallVector<Value> AttentionEmitter::emitDot(int64_t tile, Value row, Value key) {
-  int64_t vectors = keyVectors();
+/// Q'·K of the `tile` rows from `row` on and `vectors` of keys from `key` on: vectors by row.
+SmallVector<Value> AttentionEmitter::emitDot(int64_t tile, Value row, Value key, int64_t vectors) {
   Value panel, keys = keyPanel(key, panel), within = e.rem(key, e.idx(kKeyPanel));
   SmallVector<Value> columns;
   for (int64_t v = 0; v < vectors; ++v)
@@ -88,63 +126,127 @@ SmallVector<Value> AttentionEmitter::emitDot(int64_t tile, Value row, Value key)
 
 /// S = Q'·K of the `tile` rows from `row` on and one tile of keys at `key`, modified and masked, to
 /// scores[:, key - keyBlock ..]; returns max(most, S) by lane.
-SmallVector<Value> AttentionEmitter::emitScores(int64_t tile, Value row, Value keyBlock, Value key, Value end,
-                                                ValueRange most) {
+SmallVector<Value> AttentionEmitter::emitScores(int64_t tile, Value row, Value keyBlock, Value key, ValueRange most) {
   OpBuilder &b = e.b;
-  int64_t vectors = keyVectors();
-  Value column = e.sub(key, keyBlock);
-  SmallVector<Value> s = emitDot(tile, row, key);
-
-  // Partial: some row does not see all keys of the tile. Bounds ascend with the row.
+  auto either = [&](Value a, Value c) { return arith::OrIOp::create(b, e.loc, a, c).getResult(); };
   Value tileEnd = e.add(key, target.getKeyLanes()), lastRow = e.add(row, tile - 1);
-  auto orElse = [&](Value a, Value c) { return arith::OrIOp::create(b, e.loc, a, c).getResult(); };
-  Value isPartial = orElse(e.less(e.toIndex(rowInt(high, row)), tileEnd), e.less(key, e.toIndex(rowInt(low, lastRow))));
+  // Partial: some row does not see all keys of the tile. Bounds ascend with the row.
+  Value isPartial = either(e.less(e.toIndex(rowInt(high, row)), tileEnd), e.less(key, e.toIndex(rowInt(low, lastRow))));
   if (op.getSinks()) {
     Value inSinks = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sge, e.toIndex(rowInt(sinkEnd, row)), tileEnd);
     isPartial = e.select(inSinks, arith::ConstantIntOp::create(b, e.loc, 0, 1), isPartial);
   }
-  if (hasMask)
-    isPartial = orElse(isPartial, hasMask);
-  if (!op.getMaskMod().empty()) {
-    Value found = e.load1(classes, e.divFloor(column, kKeyPanel));
-    isPartial = orElse(isPartial, arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, found,
+  if (!op.getMaskMod().empty())
+    isPartial = either(isPartial, arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, tileClass(keyBlock, key),
                                                         arith::ConstantIntOp::create(b, e.loc, full, 32)));
-  }
-  if (op.getBias() && getElementTypeOrSelf(op.getBias().getType()).isInteger(1))
-    isPartial = arith::ConstantIntOp::create(b, e.loc, 1, 1);
-
   auto branch = scf::IfOp::create(b, e.loc, most.getTypes(), isPartial, /*withElse=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
-  Value never = e.splat(-std::numeric_limits<double>::infinity());
-  SmallVector<Value> maxima;
-  for (int64_t r = 0; r < tile; ++r)
-    for (int64_t v = 0; v < vectors; ++v)
-      e.store(s[r * vectors + v], scores, {e.idx(r), e.add(column, v * e.lanes)});
-  for (int64_t r = 0; r < tile; ++r)
-    maxima.push_back(e.loop(e.idx(0), e.idx(target.getKeyLanes()), e.lanes, most[r], [&](Value v, ValueRange carried) {
-      SmallVector<Value> bad, at = {e.idx(r), e.add(column, v)};
-      Value thisRow = e.add(row, r), lane = e.add(key, v);
-      Value keep = keepLanes(thisRow, lane, bad);
-      Value x = e.select(keep, modify(thisRow, lane, e.load(scores, at), keep, bad), never);
-      record(bad);
-      e.store(x, scores, at);
-      return SmallVector<Value>{e.maxf(carried[0], x)};
-    })[0]);
-  scf::YieldOp::create(b, e.loc, maxima);
+  scf::YieldOp::create(b, e.loc, emitPartialTile(tile, row, keyBlock, key, most));
 
   b.setInsertionPointToStart(branch.elseBlock());
-  maxima.assign(most.begin(), most.end());
-  SmallVector<Value> bad;
+  SmallVector<Value> dots = emitDot(tile, row, key, keyVectors());
+  bool dense = op.getBias() && getElementTypeOrSelf(op.getBias().getType()).isInteger(1);
+  if (dense) {
+    scf::YieldOp::create(b, e.loc, emitMaskedTile(tile, row, keyBlock, key, dots, most));
+  } else if (hasMask) {
+    auto masked = scf::IfOp::create(b, e.loc, most.getTypes(), hasMask, /*withElse=*/true);
+    scf::YieldOp::create(b, e.loc, masked.getResults());
+    b.setInsertionPointToStart(masked.thenBlock());
+    scf::YieldOp::create(b, e.loc, emitMaskedTile(tile, row, keyBlock, key, dots, most));
+    b.setInsertionPointToStart(masked.elseBlock());
+    scf::YieldOp::create(b, e.loc, emitFullTile(tile, row, keyBlock, key, dots, most));
+  } else {
+    scf::YieldOp::create(b, e.loc, emitFullTile(tile, row, keyBlock, key, dots, most));
+  }
+  return branch.getResults();
+}
+
+/// All rows see all keys of the tile: everything stays in registers.
+SmallVector<Value> AttentionEmitter::emitFullTile(int64_t tile, Value row, Value keyBlock, Value key, ValueRange dots,
+                                                  ValueRange most) {
+  SmallVector<Value> maxima(most), bad;
   for (int64_t r = 0; r < tile; ++r)
-    for (int64_t v = 0; v < vectors; ++v) {
-      Value x = modify(e.add(row, r), e.add(key, v * e.lanes), s[r * vectors + v], Value(), bad);
-      e.store(x, scores, {e.idx(r), e.add(column, v * e.lanes)});
+    for (int64_t v = 0; v < keyVectors(); ++v) {
+      Value lane = e.add(key, v * e.lanes);
+      Value x = modify(e.add(row, r), lane, dots[r * keyVectors() + v], Value(), bad);
+      e.store(x, scores, {e.idx(r), e.sub(lane, keyBlock)});
       maxima[r] = e.maxf(maxima[r], x);
     }
   record(bad);
-  scf::YieldOp::create(b, e.loc, maxima);
-  return branch.getResults();
+  if (hasClasses())
+    setVisible(keyBlock, key, key, e.add(key, target.getKeyLanes()));
+  return maxima;
+}
+
+/// One vector of keys, masked: the scores are there already.
+Value AttentionEmitter::emitMaskedVector(Value r, Value row, Value keyBlock, Value lane, Value score, Value most) {
+  SmallVector<Value> bad;
+  Value keep = keepLanes(row, lane, bad);
+  Value x = e.select(keep, modify(row, lane, score, keep, bad), e.splat(-std::numeric_limits<double>::infinity()));
+  record(bad);
+  e.store(x, scores, {r, e.sub(lane, keyBlock)});
+  return e.maxf(most, x);
+}
+
+/// A dense mask hides some pairs: all products, then a mask by vector, through memory.
+SmallVector<Value> AttentionEmitter::emitMaskedTile(int64_t tile, Value row, Value keyBlock, Value key, ValueRange dots,
+                                                    ValueRange most) {
+  for (int64_t r = 0; r < tile; ++r)
+    for (int64_t v = 0; v < keyVectors(); ++v)
+      e.store(dots[r * keyVectors() + v], scores, {e.idx(r), e.sub(e.add(key, v * e.lanes), keyBlock)});
+  SmallVector<Value> maxima;
+  for (int64_t r = 0; r < tile; ++r)
+    maxima.push_back(e.loop(e.idx(0), e.idx(target.getKeyLanes()), e.lanes, most[r], [&](Value v, ValueRange carried) {
+      Value lane = e.add(key, v), score = e.load(scores, {e.idx(r), e.sub(lane, keyBlock)});
+      return SmallVector<Value>{emitMaskedVector(e.idx(r), e.add(row, r), keyBlock, lane, score, carried[0])};
+    })[0]);
+  if (hasClasses())
+    setVisible(keyBlock, key, key, e.add(key, target.getKeyLanes()));
+  return maxima;
+}
+
+/// At an edge of what the rows see: vectors that no row sees are not computed.
+SmallVector<Value> AttentionEmitter::emitPartialTile(int64_t tile, Value row, Value keyBlock, Value key, ValueRange most) {
+  OpBuilder &b = e.b;
+  auto both = [&](Value a, Value c) { return arith::AndIOp::create(b, e.loc, a, c).getResult(); };
+  Value lastRow = e.add(row, tile - 1), tileEnd = e.add(key, target.getKeyLanes());
+  Value lowest = e.toIndex(rowInt(low, row)), highest = e.toIndex(rowInt(high, lastRow));
+  SmallVector<Value> state(most); // and the first and last visible key
+  state.append({tileEnd, key});
+  state = e.loop(key, tileEnd, e.lanes, state, [&](Value lane, ValueRange carried) {
+    Value laneEnd = e.add(lane, e.lanes), visible = both(e.less(lane, highest), e.less(lowest, laneEnd));
+    if (op.getSinks())
+      visible = arith::OrIOp::create(b, e.loc, visible, e.less(lane, e.toIndex(rowInt(sinkEnd, lastRow))));
+    if (!op.getMaskMod().empty())
+      visible = both(visible, arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, maskClass(lane, laneEnd, row, lastRow),
+                                                    arith::ConstantIntOp::create(b, e.loc, skipped, 32)));
+    auto branch = scf::IfOp::create(b, e.loc, carried.getTypes(), visible, /*withElse=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    SmallVector<Value> dots = emitDot(tile, row, lane, 1), next;
+    for (int64_t r = 0; r < tile; ++r)
+      next.push_back(emitMaskedVector(e.idx(r), e.add(row, r), keyBlock, lane, dots[r], carried[r]));
+    next.append({e.min(carried[tile], lane), laneEnd});
+    scf::YieldOp::create(b, e.loc, next);
+    b.setInsertionPointToStart(branch.elseBlock());
+    for (int64_t r = 0; r < tile; ++r)
+      e.store(e.splat(-std::numeric_limits<double>::infinity()), scores, {e.idx(r), e.sub(lane, keyBlock)});
+    scf::YieldOp::create(b, e.loc, carried);
+    return SmallVector<Value>(branch.getResults());
+  });
+  if (hasClasses())
+    setVisible(keyBlock, key, state[tile], state[tile + 1]);
+  state.truncate(tile);
+  return state;
+}
+
+/// Remembers which keys of the tile at `key` any row sees: `from` ≤ j < `to`.
+void AttentionEmitter::setVisible(Value keyBlock, Value key, Value from, Value to) {
+  auto i32 = [&](Value v) { return arith::IndexCastOp::create(e.b, e.loc, e.b.getI32Type(), v).getResult(); };
+  Value step = e.divFloor(e.sub(key, keyBlock), target.getKeyLanes());
+  e.store1(i32(from), visibleKeys, {step, e.idx(0)});
+  e.store1(i32(to), visibleKeys, {step, e.idx(1)});
 }
 
 /// b, h, i, j of a row and the keys from `key` on.
@@ -183,7 +285,10 @@ Value AttentionEmitter::modify(Value row, Value key, Value score, Value keep, Sm
   } else {
     add = e.load(bias, at, keep);
   }
-  return e.fma(add, e.splat(kLog2e), score);
+  // -inf hides: a NaN behind it does not leak.
+  Value never = e.splat(-std::numeric_limits<double>::infinity());
+  Value hidden = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, add, never);
+  return e.select(hidden, never, e.fma(add, e.splat(kLog2e), score));
 }
 
 /// Which of the keys from `key` on the row sees.
@@ -253,7 +358,7 @@ void AttentionEmitter::writeScores() {
   Value total = e.dim(op.getInit(), 2), never = e.splat(-std::numeric_limits<double>::infinity());
   e.loop(e.idx(0), total, target.getKeyLanes(), [&](Value key) {
     forRowTiles([&](int64_t tile, Value row) {
-      SmallVector<Value> dots = emitDot(tile, row, key);
+      SmallVector<Value> dots = emitDot(tile, row, key, keyVectors());
       for (int64_t r = 0; r < tile; ++r)
         for (int64_t v = 0; v < keyVectors(); ++v)
           e.store(dots[r * keyVectors() + v], scores, {e.idx(r), e.idx(v * e.lanes)});
@@ -273,7 +378,7 @@ void AttentionEmitter::writeScores() {
               x = e.mulf(x, e.splat(1 / kLog2e));
             } else {
               Value p = emitExp2(e, e.subf(x, e.broadcast(e.mulf(e.load1(op.getLse(), {q, g}), e.f32(kLog2e)))));
-              x = op.getProbMod().empty() ? e.select(keep, p, e.splat(0)) : emitProbability(at, lane, x, p);
+              x = e.select(arith::CmpFOp::create(b, e.loc, arith::CmpFPredicate::UNE, x, never), p, e.splat(0));
             }
           }
           Value inside = e.maskFor(e.max(e.idx(0), e.min(e.idx(e.lanes), e.sub(total, lane))));

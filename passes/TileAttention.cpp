@@ -71,8 +71,8 @@ struct AttentionTiler {
 };
 
 LogicalResult AttentionTiler::check() {
-  for (Value v : {Value(op.getQuery()), Value(op.getInit())})
-    if (cast<MemRefType>(v.getType()).getElementType().isF64())
+  for (Value v : {Value(op.getQuery()), Value(op.getInit()), Value(op.getBias())})
+    if (v && cast<MemRefType>(v.getType()).getElementType().isF64())
       return op.emitOpError("of f64 is not yet lowered");
   if (op.getBias() && !isContiguous(op.getBias()))
     return op.emitOpError() << "with bias " << op.getBias().getType() << " is not yet lowered";
