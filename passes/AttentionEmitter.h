@@ -105,6 +105,9 @@ struct AttentionEmitter {
   Value headInGroup(Value row) { return e.rem(row, group); }
 };
 
+/// attn.merge_attention: EmitMerge.cpp.
+void populateMergeAttention(RewritePatternSet &patterns, attn::TargetAttr target);
+
 } // namespace attnc
 
 #endif // ATTNC_PASSES_ATTENTIONEMITTER_H

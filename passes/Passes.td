@@ -271,7 +271,8 @@ def EmitLoops : Pass<"attn-emit-loops", "::mlir::ModuleOp"> {
     | --- | --- |
     | EmitLinear.cpp | `linear` |
     | EmitPack.cpp | `pack_keys`, `pack_values`, `cache_append` |
-    | EmitAttention.cpp | `online_attention`, `merge_attention`: blocks of 512 keys, their softmax, product and merge |
+    | EmitAttention.cpp | `online_attention`: blocks of 512 keys, their softmax and product |
+    | EmitMerge.cpp | `merge_attention`, and how softmax states over different keys become one |
     | EmitScores.cpp | of these the scores: products, classes of tiles, masks, biases |
     | RegionLanes.cpp | of these the regions: a vector of keys at a time |
     | EmitLinearAttention.cpp | `linear_attention` |
