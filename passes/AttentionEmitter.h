@@ -41,8 +41,8 @@ struct AttentionEmitter {
   // [64]; visible keys are low ≤ j < high or j < sinkEnd; query head and position; i32 [64].
   Value queries, out, maxima, sums, low, high, sinkEnd, head, position;
   // Of one block: scores or probabilities [R, 512], its sum of values [R, dvp], panel classes of all rows and of a tile [2, 8], first and
-  // last visible key of the tile's steps [512/lanes of a step, 2], and whether a captured
-  // buffer was read outside of its range [1].
+  // last visible key of the tile's steps [512/lanes of a step, 2], and the number of a
+  // load that read outside of its buffer, or 0 [1].
   Value scores, block, classes, visibleKeys, outside;
 
   AttentionEmitter(PatternRewriter &b, attn::OnlineAttentionOp op, attn::TargetAttr target);
@@ -88,10 +88,12 @@ struct AttentionEmitter {
   SmallVector<Value> emitPartialTile(int64_t tile, Value row, Value keyBlock, Value key, ValueRange most);
   Value emitMaskedVector(Value r, Value row, Value keyBlock, Value lane, Value score, Value most);
   void setVisible(Value keyBlock, Value key, Value from, Value to);
-  Value modify(Value row, Value key, Value score, Value keep, SmallVectorImpl<Value> &bad);
+  Value modify(Value row, Value key, Value score, Value keep, SmallVectorImpl<BadRead> &bad);
   Value emitProbability(Value row, Value key, Value score, Value probability);
-  Value keepLanes(Value row, Value key, SmallVectorImpl<Value> &bad);
-  void record(ArrayRef<Value> bad);
+  Value keepLanes(Value row, Value key, SmallVectorImpl<BadRead> &bad);
+  SmallVector<attn::LoadOp> loads();
+  void record(ArrayRef<BadRead> bad);
+  void failOnBadReads();
   SmallVector<LaneValue> regionArguments(Value row, Value key);
 
   // Keys and values.

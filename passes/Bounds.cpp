@@ -5,7 +5,6 @@
 //===----------------------------------------------------------------------------------===//
 #include "passes/Bounds.h"
 #include "passes/BoundsNumbers.h"
-#include "passes/Tasks.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -156,10 +155,8 @@ Range Rules::load(LoadOp op) {
   scf::YieldOp::create(e->b, e->loc, ValueRange{get(all.lo, bits), get(all.hi, bits)});
   e->b.setInsertionPointToStart(choice.thenBlock());
   auto read = [&](Value from, ValueRange where) {
-    Value v = e->load1(asBytes(*e, from), where);
-    if (getElementTypeOrSelf(from.getType()).isInteger(1))
-      return isNotZero(*e, v);
-    return v.getType() == e->b.getI64Type() ? v
+    Value v = e->fromWords(e->load1(e->words(from), where), from);
+    return v.getType().isInteger(1) || v.getType().isInteger(64) ? v
                                             : arith::ExtSIOp::create(e->b, e->loc, e->b.getI64Type(), v).getResult();
   };
   SmallVector<Value> found;

@@ -53,13 +53,24 @@ struct Emit {
     return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vec(), APFloat(float(v))));
   }
   Value broadcast(Value scalar) { return vector::BroadcastOp::create(b, loc, vec(), scalar); }
-  // Memory may hold 16-bit types; values are f32. LLVM has no vectors of bf16 on most CPUs: it is read as i16.
+  /// A buffer as the words that memory holds: i1 is a byte, of which any value but 0 is true, and bf16, of which LLVM has no
+  /// vectors on most CPUs, an i16.
   Value words(Value memref) {
     auto type = cast<MemRefType>(memref.getType());
-    if (!type.getElementType().isBF16())
+    Type element = type.getElementType();
+    if (!element.isInteger(1) && !element.isBF16())
       return memref;
-    auto words = MemRefType::get(type.getShape(), b.getI16Type(), type.getLayout());
-    return UnrealizedConversionCastOp::create(b, loc, words, memref).getResult(0);
+    Type word = element.isBF16() ? b.getI16Type() : b.getI8Type();
+    return UnrealizedConversionCastOp::create(b, loc, MemRefType::get(type.getShape(), word, type.getLayout()), memref)
+        .getResult(0);
+  }
+  /// The value that words of `memref` stand for, scalar or vector.
+  Value fromWords(Value v, Value memref) {
+    Type element = elementOf(memref);
+    if (!element.isInteger(1))
+      return as(element, v);
+    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(v.getType()));
+    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, v, zero);
   }
   Value as(Type element, Value v) {
     auto vector = dyn_cast<VectorType>(v.getType());
@@ -83,7 +94,7 @@ struct Emit {
   }
   Value load(Value memref, ValueRange at) {
     Value from = words(memref);
-    return toF32(as(elementOf(memref), vector::LoadOp::create(b, loc, vecOf(from), from, at)));
+    return toF32(fromWords(vector::LoadOp::create(b, loc, vecOf(from), from, at), memref));
   }
   void store(Value v, Value memref, ValueRange at) {
     Value to = words(memref);
@@ -111,7 +122,7 @@ struct Emit {
     if (!mask)
       return load(memref, at);
     Value from = words(memref), zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(vecOf(from)));
-    return toF32(as(elementOf(memref), vector::MaskedLoadOp::create(b, loc, vecOf(from), from, at, mask, zero)));
+    return toF32(fromWords(vector::MaskedLoadOp::create(b, loc, vecOf(from), from, at, mask, zero), memref));
   }
   void store(Value v, Value memref, ValueRange at, Value mask) {
     if (!mask)

@@ -14,8 +14,6 @@
 //===----------------------------------------------------------------------------------===//
 #include "passes/AttentionEmitter.h"
 
-#include "runtime/attn_abi.h"
-
 namespace attnc {
 using namespace attn;
 
@@ -134,10 +132,7 @@ void AttentionEmitter::run() {
     walkBlocks(op.getProbMod().empty() ? online : probabilities);
     finish();
   }
-  Value bad = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, e.load1(outside, e.idx(0)),
-                                    arith::ConstantIntOp::create(b, e.loc, 0, 32));
-  if (!op.getScoreMod().empty() || !op.getMaskMod().empty() || !op.getProbMod().empty())
-    FailOp::create(b, e.loc, bad, ATTN_RANGE, "attention: expected indices of attn.load within the captured tensor");
+  failOnBadReads();
 }
 
 void AttentionEmitter::prepareRows() {

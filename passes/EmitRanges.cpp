@@ -12,7 +12,7 @@ struct EmitBlockRange : OpRewritePattern<BlockRangeOp> {
 
   LogicalResult matchAndRewrite(BlockRangeOp op, PatternRewriter &rewriter) const override {
     Emit e(rewriter, op.getLoc());
-    Value source = asBytes(e, op.getSource()), ranges = op.getInit();
+    Value source = e.words(op.getSource()), ranges = op.getInit();
     int64_t rank = cast<MemRefType>(op.getSource().getType()).getRank();
     Type element = cast<MemRefType>(ranges.getType()).getElementType();
     bool isFlag = getElementTypeOrSelf(op.getSource().getType()).isInteger(1);
@@ -33,7 +33,7 @@ struct EmitBlockRange : OpRewritePattern<BlockRangeOp> {
         index.push_back(at);
         Value x = e.load1(source, index);
         if (isFlag)
-          return arith::ExtUIOp::create(rewriter, e.loc, element, isNotZero(e, x)).getResult();
+          return arith::ExtUIOp::create(rewriter, e.loc, element, e.fromWords(x, op.getSource())).getResult();
         return x.getType() == element ? x : arith::ExtSIOp::create(rewriter, e.loc, element, x).getResult();
       };
       e.loop(firstBlock, e.min(e.add(firstBlock, kBlocks), blocks), 1, [&](Value block) {

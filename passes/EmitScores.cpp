@@ -6,6 +6,9 @@
 //===----------------------------------------------------------------------------------===//
 #include "passes/AttentionEmitter.h"
 #include "passes/Bounds.h"
+#include "runtime/attn_abi.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 
 namespace attnc {
 using namespace attn;
@@ -110,8 +113,19 @@ SmallVector<Value> AttentionEmitter::emitDot(int64_t tile, Value row, Value key,
   SmallVector<Value> columns;
   for (int64_t v = 0; v < vectors; ++v)
     columns.push_back(e.add(within, v * e.lanes));
+  // One query reads every key and value once, from memory: the panel's values are fetched beside its keys.
+  Value values;
+  int64_t step = kKeyPanel * valueStride / headDim, line = 0;
+  if (op.getPartial() && op.getPages()) {
+    Value offset = e.add(e.add(pageOf(key), op.getValueBase()), e.mul(e.rem(key, op.getPage()), valueStride));
+    values = pageView(offset, {kKeyPanel * valueStride});
+    line = 64 / (e.elementOf(values).getIntOrFloatBitWidth() / 8);
+  }
   SmallVector<Value> s(tile * vectors, e.splat(0));
   return e.loop(e.idx(0), e.idx(headDim), 1, s, [&](Value d, ValueRange carried) {
+    for (int64_t ahead = 0; values && ahead < step; ahead += line)
+      memref::PrefetchOp::create(e.b, e.loc, values, e.add(e.mul(d, step), ahead), /*isWrite=*/false, /*localityHint=*/2,
+                                 /*isDataCache=*/true);
     SmallVector<Value> acc(carried), k;
     for (int64_t v = 0; v < vectors; ++v)
       k.push_back(e.load(keys, {panel, d, columns[v]}));
@@ -165,7 +179,8 @@ SmallVector<Value> AttentionEmitter::emitScores(int64_t tile, Value row, Value k
 /// All rows see all keys of the tile: everything stays in registers.
 SmallVector<Value> AttentionEmitter::emitFullTile(int64_t tile, Value row, Value keyBlock, Value key, ValueRange dots,
                                                   ValueRange most) {
-  SmallVector<Value> maxima(most), bad;
+  SmallVector<Value> maxima(most);
+  SmallVector<BadRead> bad;
   for (int64_t r = 0; r < tile; ++r)
     for (int64_t v = 0; v < keyVectors(); ++v) {
       Value lane = e.add(key, v * e.lanes);
@@ -181,7 +196,7 @@ SmallVector<Value> AttentionEmitter::emitFullTile(int64_t tile, Value row, Value
 
 /// One vector of keys, masked: the scores are there already.
 Value AttentionEmitter::emitMaskedVector(Value r, Value row, Value keyBlock, Value lane, Value score, Value most) {
-  SmallVector<Value> bad;
+  SmallVector<BadRead> bad;
   Value keep = keepLanes(row, lane, bad);
   Value x = e.select(keep, modify(row, lane, score, keep, bad), e.splat(-std::numeric_limits<double>::infinity()));
   record(bad);
@@ -260,7 +275,7 @@ SmallVector<LaneValue> AttentionEmitter::regionArguments(Value row, Value key) {
 
 /// Soft cap, score region and float bias of one vector of scores, in units of log2 at the end. `keep` are the lanes that
 /// count, or null for all.
-Value AttentionEmitter::modify(Value row, Value key, Value score, Value keep, SmallVectorImpl<Value> &bad) {
+Value AttentionEmitter::modify(Value row, Value key, Value score, Value keep, SmallVectorImpl<BadRead> &bad) {
   if (op.getSoftCap()) {
     double cap = op.getSoftCap()->convertToDouble();
     score = e.mulf(math::TanhOp::create(e.b, e.loc, e.mulf(score, e.splat(1 / cap))), e.splat(cap));
@@ -292,7 +307,7 @@ Value AttentionEmitter::modify(Value row, Value key, Value score, Value keep, Sm
 }
 
 /// Which of the keys from `key` on the row sees.
-Value AttentionEmitter::keepLanes(Value row, Value key, SmallVectorImpl<Value> &bad) {
+Value AttentionEmitter::keepLanes(Value row, Value key, SmallVectorImpl<BadRead> &bad) {
   OpBuilder &b = e.b;
   auto i1 = VectorType::get({e.lanes}, b.getI1Type());
   auto both = [&](Value a, Value c) { return arith::AndIOp::create(b, e.loc, a, c).getResult(); };
@@ -316,20 +331,17 @@ Value AttentionEmitter::keepLanes(Value row, Value key, SmallVectorImpl<Value> &
     keep = read.getResult(0);
   }
   if (op.getBias() && getElementTypeOrSelf(op.getBias().getType()).isInteger(1)) {
-    // i1 is a byte in memory.
-    auto type = cast<MemRefType>(op.getBias().getType());
-    auto bytes = MemRefType::get(type.getShape(), b.getI8Type(), type.getLayout());
-    Value mask = UnrealizedConversionCastOp::create(b, e.loc, bytes, op.getBias()).getResult(0), given;
+    Value mask = e.words(op.getBias()), given;
     SmallVector<Value> at = {query(row), headInGroup(row), key};
-    auto vec = VectorType::get({e.lanes}, b.getI8Type());
-    Value zero = arith::ConstantOp::create(b, e.loc, b.getZeroAttr(vec));
-    if (type.getDimSize(2) == 1) {
+    VectorType vec = e.vecOf(mask);
+    if (cast<MemRefType>(mask.getType()).getDimSize(2) == 1) {
       at.back() = e.idx(0);
       given = vector::BroadcastOp::create(b, e.loc, vec, e.load1(mask, at));
     } else {
+      Value zero = arith::ConstantOp::create(b, e.loc, b.getZeroAttr(vec));
       given = vector::MaskedLoadOp::create(b, e.loc, vec, mask, at, keep, zero);
     }
-    keep = both(keep, arith::CmpIOp::create(b, e.loc, P::ne, given, zero));
+    keep = both(keep, e.fromWords(given, op.getBias()));
   }
   if (!op.getMaskMod().empty()) {
     RegionLanes lanes(e, op.getNumHeads().value_or(0), keep);
@@ -365,7 +377,7 @@ void AttentionEmitter::writeScores() {
       e.loop(e.idx(0), e.idx(tile), 1, [&](Value r) {
         e.loop(e.idx(0), e.idx(target.getKeyLanes()), e.lanes, [&](Value v) {
           Value at = e.add(row, r), lane = e.add(key, v), x = e.load(scores, {r, v}), q = query(at), g = headInGroup(at);
-          SmallVector<Value> bad;
+          SmallVector<BadRead> bad;
           if (point == ScorePoint::capped && op.getSoftCap()) {
             double cap = op.getSoftCap()->convertToDouble();
             x = e.mulf(math::TanhOp::create(b, e.loc, e.mulf(x, e.splat(1 / cap))), e.splat(cap));
@@ -389,14 +401,45 @@ void AttentionEmitter::writeScores() {
   });
 }
 
-/// Remembers that a captured buffer was read outside of its range: one check at the task's end, no call in the loops.
-void AttentionEmitter::record(ArrayRef<Value> bad) {
+/// Loads of captured buffers, numbered from 1.
+SmallVector<LoadOp> AttentionEmitter::loads() {
+  SmallVector<LoadOp> found;
+  op->walk([&](LoadOp load) { found.push_back(load); });
+  return found;
+}
+
+/// Remembers which load read outside of its buffer: one check at the task's end, no call in the loops.
+void AttentionEmitter::record(ArrayRef<BadRead> bad) {
   if (bad.empty())
     return;
-  Value any = bad.front();
-  for (Value v : bad.drop_front())
-    any = arith::OrIOp::create(e.b, e.loc, any, v);
-  e.ifThen(any, [&] { e.store1(arith::ConstantIntOp::create(e.b, e.loc, 1, 32), outside, e.idx(0)); });
+  Value any = bad.front().flag;
+  for (BadRead read : bad.drop_front())
+    any = arith::OrIOp::create(e.b, e.loc, any, read.flag);
+  SmallVector<LoadOp> all = loads();
+  e.ifThen(any, [&] {
+    Value which;
+    for (BadRead read : bad) {
+      Value number = arith::ConstantIntOp::create(e.b, e.loc, 1 + (llvm::find(all, read.load) - all.begin()), 32);
+      which = which ? e.select(read.flag, number, which) : number;
+    }
+    e.store1(which, outside, e.idx(0));
+  });
+}
+
+/// Fails the run if a load read outside of its buffer, naming it.
+void AttentionEmitter::failOnBadReads() {
+  for (auto [i, load] : llvm::enumerate(loads())) {
+    Value number = arith::ConstantIntOp::create(e.b, e.loc, i + 1, 32);
+    Value failed = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, e.load1(outside, e.idx(0)), number);
+    std::string message = "a captured tensor";
+    if (auto argument = dyn_cast<BlockArgument>(load.getSource()))
+      if (auto func = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp()))
+        if (auto name = func.getArgAttrOfType<StringAttr>(argument.getArgNumber(), kNameAttr))
+          message = name.str();
+    message += ": expected the indices of attn.load in '" +
+               getName(ScoreRegion(load->getParentRegion()->getRegionNumber())).str() + "' within its shape";
+    FailOp::create(e.b, e.loc, failed, ATTN_RANGE, message);
+  }
 }
 
 } // namespace attnc

@@ -30,20 +30,6 @@ Value negated(Emit &e, Value v) {
 }
 
 Value zero(Emit &e, Type type) { return arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(type)); }
-
-/// i1 is a byte in memory; bf16 is loaded as i16.
-Value asBytes(Emit &e, Value memref) {
-  auto type = cast<MemRefType>(memref.getType());
-  if (!type.getElementType().isInteger(1))
-    return e.words(memref);
-  auto bytes = MemRefType::get(type.getShape(), e.b.getI8Type(), type.getLayout());
-  return UnrealizedConversionCastOp::create(e.b, e.loc, bytes, memref).getResult(0);
-}
-Value fromBytes(Emit &e, Value v, Value memref) {
-  if (!e.elementOf(memref).isInteger(1))
-    return e.as(e.elementOf(memref), v);
-  return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, v, zero(e, v.getType()));
-}
 } // namespace
 
 Value RegionLanes::vector(LaneValue v) {
@@ -140,12 +126,12 @@ Value RegionLanes::inRange(Value index, Value size) {
 }
 
 /// Lanes that count must be `inside`: a scalar or a vector of i1.
-void RegionLanes::require(Value inside) {
+void RegionLanes::require(LoadOp op, Value inside) {
   Value outside = negated(e, inside);
   if (isa<VectorType>(inside.getType()))
-    bad.push_back(anyLane(e, both(e, keep, outside)));
+    bad.push_back({anyLane(e, both(e, keep, outside)), op});
   else
-    bad.push_back(keep ? both(e, anyLane(e, keep), outside) : outside);
+    bad.push_back({keep ? both(e, anyLane(e, keep), outside) : outside, op});
 }
 
 LaneValue RegionLanes::load(LoadOp op, function_ref<LaneValue(Value)> lookup) {
@@ -154,8 +140,8 @@ LaneValue RegionLanes::load(LoadOp op, function_ref<LaneValue(Value)> lookup) {
   auto type = cast<MemRefType>(source.getType());
   SmallVector<LaneValue> at = llvm::map_to_vector(op.getIndices(), lookup);
   int64_t rank = type.getRank();
-  Value bytes = asBytes(e, source);
-  Type element = cast<MemRefType>(bytes.getType()).getElementType();
+  Value words = e.words(source);
+  Type element = cast<MemRefType>(words.getType()).getElementType();
   Region *region = op->getParentRegion();
   Value h = region->getArgument(region->getNumArguments() - 3);
 
@@ -172,7 +158,7 @@ LaneValue RegionLanes::load(LoadOp op, function_ref<LaneValue(Value)> lookup) {
     if (proven)
       continue;
     Value ok = inRange(at[d].value, e.dim(source, d));
-    require(ok);
+    require(op, ok);
     index[d] = e.select(ok, index[d], e.idx(0));
     inside = both(e, inside, ok);
   }
@@ -188,14 +174,14 @@ LaneValue RegionLanes::load(LoadOp op, function_ref<LaneValue(Value)> lookup) {
       auto guarded = scf::IfOp::create(b, e.loc, TypeRange(element), any, /*withElse=*/true);
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(guarded.thenBlock());
-      scf::YieldOp::create(b, e.loc, ValueRange(e.load1(bytes, index)));
+      scf::YieldOp::create(b, e.loc, ValueRange(e.load1(words, index)));
       b.setInsertionPointToStart(guarded.elseBlock());
       scf::YieldOp::create(b, e.loc, ValueRange(zero(e, element)));
       x = guarded.getResult(0);
     } else {
-      x = e.load1(bytes, index);
+      x = e.load1(words, index);
     }
-    return {LaneValue::uniform, fromBytes(e, x, source)};
+    return {LaneValue::uniform, e.fromWords(x, source)};
   }
 
   VectorType result = lanesOf(e, element);
@@ -222,41 +208,41 @@ LaneValue RegionLanes::load(LoadOp op, function_ref<LaneValue(Value)> lookup) {
     auto at1 = [&](int64_t bound) {
       SmallVector<Value> where(index);
       where.back() = e.idx(bound);
-      return vector::BroadcastOp::create(b, e.loc, result, e.load1(bytes, where)).getResult();
+      return vector::BroadcastOp::create(b, e.loc, result, e.load1(words, where)).getResult();
     };
     Value below = compare(arith::CmpIPredicate::slt, last.low), above = compare(arith::CmpIPredicate::sgt, last.high);
     Value within = negated(e, arith::OrIOp::create(b, e.loc, below, above));
     index.back() = e.toIndex(last.value);
-    Value x = vector::MaskedLoadOp::create(b, e.loc, result, bytes, index, both(e, mask, within), none);
+    Value x = vector::MaskedLoadOp::create(b, e.loc, result, words, index, both(e, mask, within), none);
     x = e.select(below, at1(last.low), e.select(above, at1(last.high), x));
-    return {LaneValue::varying, fromBytes(e, x, source)};
+    return {LaneValue::varying, e.fromWords(x, source)};
   }
   if (contiguous && last.kind == LaneValue::affine) {
     Value extent = e.dim(source, rank - 1);
     index.back() = e.toIndex(last.value);
     if (keep) {
       Value ok = inRange(vector(last), extent);
-      require(ok);
+      require(op, ok);
       mask = both(e, mask, ok);
     } else { // all lanes count: one scalar check
       Value first = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sge, index.back(), e.idx(0));
       Value ok = both(e, first, arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::sle,
                                                       e.add(index.back(), e.lanes), extent));
-      require(ok);
+      require(op, ok);
       andScalar(ok);
     }
     return {LaneValue::varying,
-            fromBytes(e, vector::MaskedLoadOp::create(b, e.loc, result, bytes, index, mask, none), source)};
+            e.fromWords(vector::MaskedLoadOp::create(b, e.loc, result, words, index, mask, none), source)};
   }
 
   // Gather over the buffer as one dimension.
   for (int64_t d = 0; d < rank; ++d)
     if (at[d].kind != LaneValue::uniform) {
       Value ok = inRange(vector(at[d]), e.dim(source, d));
-      require(ok);
+      require(op, ok);
       mask = both(e, mask, ok);
     }
-  auto metadata = memref::ExtractStridedMetadataOp::create(b, e.loc, bytes);
+  auto metadata = memref::ExtractStridedMetadataOp::create(b, e.loc, words);
   int64_t dyn = ShapedType::kDynamic;
   auto flatType = MemRefType::get({dyn}, element, StridedLayoutAttr::get(b.getContext(), dyn, {1}));
   Value flat = memref::ReinterpretCastOp::create(b, e.loc, flatType, metadata.getBaseBuffer(),
@@ -280,7 +266,7 @@ LaneValue RegionLanes::load(LoadOp op, function_ref<LaneValue(Value)> lookup) {
   if (!mask)
     mask = arith::ConstantOp::create(b, e.loc, DenseElementsAttr::get(lanesOf(e, b.getI1Type()), true));
   Value x = vector::GatherOp::create(b, e.loc, result, flat, ValueRange(start), linear, mask, none);
-  return {LaneValue::varying, fromBytes(e, x, source)};
+  return {LaneValue::varying, e.fromWords(x, source)};
 }
 
 } // namespace attnc

@@ -18,13 +18,19 @@ struct LaneValue {
   int64_t low = 0, high = 0;
 };
 
+/// Whether (i1) a lane that counts reads outside of the load's buffer.
+struct BadRead {
+  Value flag;
+  attn::LoadOp load;
+};
+
 /// Clones the ops of a region at lane width: ops on uniform values stay scalar, the others become vectors; loads of
 /// captured buffers become scalar, contiguous or gathered.
 struct RegionLanes {
   Emit &e;
   int64_t heads;          ///< h is in [0, heads)
   Value keep;             ///< lanes that count (vector of i1), or null for all: others are not read
-  SmallVector<Value> bad; ///< i1: a lane that counts reads outside of its buffer
+  SmallVector<BadRead> bad;
 
   RegionLanes(Emit &e, int64_t heads, Value keep = {}) : e(e), heads(heads), keep(keep) {}
 
@@ -37,7 +43,7 @@ private:
   LaneValue visit(Operation *op, function_ref<LaneValue(Value)> lookup);
   LaneValue load(attn::LoadOp op, function_ref<LaneValue(Value)> lookup);
   Value inRange(Value index, Value size);
-  void require(Value inside);
+  void require(attn::LoadOp op, Value inside);
 };
 
 } // namespace attnc

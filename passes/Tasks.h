@@ -20,20 +20,6 @@ inline void forTasks(Emit &e, Value count, StringRef name, function_ref<void(Val
   body(forall.getInductionVar(0));
 }
 
-/// i1 is a byte in memory, of which any value but 0 is true.
-inline Value asBytes(Emit &e, Value memref) {
-  auto type = cast<MemRefType>(memref.getType());
-  if (!type.getElementType().isInteger(1))
-    return memref;
-  auto bytes = MemRefType::get(type.getShape(), e.b.getI8Type(), type.getLayout());
-  return UnrealizedConversionCastOp::create(e.b, e.loc, bytes, memref).getResult(0);
-}
-/// A flag from such a byte.
-inline Value isNotZero(Emit &e, Value byte) {
-  Value zero = arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(byte.getType()));
-  return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, byte, zero);
-}
-
 /// [d0, d1, ..., K] as [d0·d1·…, K], or [rows] without a last dimension of features.
 inline Value flattenRows(Emit &e, Value memref, bool features = true) {
   int64_t rank = cast<MemRefType>(memref.getType()).getRank();

@@ -62,7 +62,7 @@ for path, cases in compiled(report, [dict(heads=2, head_dim=8, regions=(name,)) 
                     given = case.inputs(random, 2, 70, 70)
                     label = "%s %s %s of %d along %d" % (variant, case.label, capture, size, axis)
                     short = dict(given, **{capture: np.ascontiguousarray(np.take(given[capture], range(size), axis))})
-                    report.status(label, mf.RANGE, case.run, model, short)
+                    report.status(label, mf.RANGE, case.run, model, short, saying=capture + ": expected the indices of attn.load")
                     # The next run is as if nothing had happened.
                     case.check(report, model, given, " after a failed run")
 # Hidden pairs are not read, wherever they point: keys from 64 on, and all rows but the first of a batch.

@@ -223,15 +223,15 @@ class Report:
             return self.fail(label, "relative error %.3g, allowed %.3g; worst at %s" % (error, limit, worst_place(got, expected)))
         self.worst = max(self.worst, (error / limit if limit else 0.0, label))
 
-    def status(self, label, code, function, *arguments, **options):
-        """A run that must end with a status (None: any but OK) and a message."""
+    def status(self, label, code, function, *arguments, saying="", **options):
+        """A run that must end with a status (None: any but OK) and a message, with the text `saying` in it."""
         self.count += 1
         try:
             function(*arguments, **options)
             self.fail(label, "expected status %s, got a result" % code)
         except ModelError as error:
-            if code is not None and error.code != code:
-                self.fail(label, "expected status %s, got %s" % (code, error))
+            if code is not None and error.code != code or saying not in str(error):
+                self.fail(label, "expected status %s%s, got %s" % (code, saying and " saying '%s'" % saying, error))
 
     def finish(self):
         worst = "; closest to its limit: %s at %.0f %%" % (self.worst[1], 100 * self.worst[0]) if self.worst[1] else ""
