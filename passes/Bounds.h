@@ -21,8 +21,9 @@ struct ConstantInterval {
 /// as such. Overflow, floats and ops without a rule give every value of the type: the bounds are never too narrow.
 ///
 /// The arguments' bounds are i32 numbers, those of b, h and j not negative, lo ≤ hi. Emits scalar code at `e`; constant
-/// bounds give constant results. Captured tensors are bounded by their elements where the index is one place, and by
-/// the `ranges` of the load where only the last index moves, over at most four blocks; they are never read outside.
+/// bounds give constant results. Captured tensors are bounded by their elements where the index is one place, or
+/// where only the last one moves and over fewer than eight; by the `ranges` of the load over at most four blocks. They are
+/// never read outside.
 Interval boundsOf(Emit &e, Region &region, ArrayRef<Interval> bhij);
 
 /// The same at compile time, where captured values that are not constants may be anything.

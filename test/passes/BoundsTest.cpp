@@ -275,9 +275,10 @@ TEST_F(Bounds, OfLoadsStayInside) {
     return std::make_pair(found.lo, found.hi);
   };
   auto anything = std::make_pair(llvm::minIntN(32), llvm::maxIntN(32));
-  EXPECT_EQ(of(70, 71), std::make_pair(int64_t(64), int64_t(127)));
-  EXPECT_EQ(of(70, 70), std::make_pair(int64_t(70), int64_t(70))); // one place: the element
-  EXPECT_EQ(of(63, 64), std::make_pair(int64_t(0), int64_t(127)));
+  EXPECT_EQ(of(70, 70), std::make_pair(int64_t(70), int64_t(70))); // few places: the elements
+  EXPECT_EQ(of(63, 70), std::make_pair(int64_t(63), int64_t(70)));
+  EXPECT_EQ(of(70, 78), std::make_pair(int64_t(64), int64_t(127))); // more: their blocks
+  EXPECT_EQ(of(60, 70), std::make_pair(int64_t(0), int64_t(127)));
   EXPECT_EQ(of(63, 255), std::make_pair(int64_t(0), int64_t(255)));
   EXPECT_EQ(of(63, 256), anything);
   EXPECT_EQ(of(450, 499), std::make_pair(int64_t(448), int64_t(499)));
