@@ -170,6 +170,24 @@ struct Emit {
   }
 };
 
+/// The row of a task's scratch that is this worker's, cut into buffers one after the other.
+struct WorkerScratch {
+  Emit &e;
+  Value bytes, base;
+  int64_t words = 0; // of 4 bytes, taken so far
+
+  WorkerScratch(Emit &e, Value scratch) : e(e) {
+    bytes = memref::CollapseShapeOp::create(e.b, e.loc, scratch, SmallVector<ReassociationIndices>{{0, 1}});
+    base = e.mul(attn::WorkerOp::create(e.b, e.loc), cast<MemRefType>(scratch.getType()).getDimSize(1));
+  }
+  /// A buffer of f32, or of another type of 4 bytes.
+  Value take(ArrayRef<int64_t> shape, Type type = {}) {
+    int64_t offset = std::exchange(words, words + ShapedType::getNumElements(shape));
+    return memref::ViewOp::create(e.b, e.loc, MemRefType::get(shape, type ? type : Type(e.b.getF32Type())), bytes,
+                                  e.add(base, offset * 4), ValueRange());
+  }
+};
+
 /// 2^x for x ≤ 127, f32 vectors of any width: max relative error 2e-7; below -127 and for -inf 0; NaN stays.
 Value emitExp2(Emit &e, Value x);
 

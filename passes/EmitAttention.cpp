@@ -75,42 +75,26 @@ Value AttentionEmitter::valueRows(Value key, Value &row) {
 // The nest
 //===----------------------------------------------------------------------===//
 
-namespace {
-/// Scratch of one worker, cut into buffers one after the other.
-struct ScratchLayout {
-  int64_t words = 0; // of 4 bytes
-  int64_t take(int64_t n) { return std::exchange(words, words + int64_t(llvm::alignTo(n, kPanel))); }
-};
-} // namespace
-
 void AttentionEmitter::layOutScratch() {
-  OpBuilder &b = e.b;
-  auto scratchType = cast<MemRefType>(op.getScratch().getType());
-  Value bytes = memref::CollapseShapeOp::create(b, e.loc, op.getScratch(), SmallVector<ReassociationIndices>{{0, 1}});
-  Value base = e.mul(WorkerOp::create(b, e.loc), scratchType.getDimSize(1));
-  ScratchLayout layout;
-  auto view = [&](ArrayRef<int64_t> shape, Type type) -> Value {
-    int64_t offset = layout.take(ShapedType::getNumElements(shape));
-    return memref::ViewOp::create(b, e.loc, MemRefType::get(shape, type), bytes, e.add(base, offset * 4), ValueRange());
-  };
-  Type f32 = b.getF32Type(), i32 = b.getI32Type();
-  queries = view({kTaskRows, int64_t(llvm::alignTo(headDim, kPanel))}, f32);
-  out = view({kTaskRows, valueStride}, f32);
-  scores = view({target.getQueryRows(), kBlock}, f32);
-  block = view({target.getQueryRows(), valueStride}, f32);
+  WorkerScratch scratch(e, op.getScratch());
+  Type i32 = e.b.getI32Type();
+  queries = scratch.take({kTaskRows, int64_t(llvm::alignTo(headDim, kPanel))});
+  out = scratch.take({kTaskRows, valueStride});
+  scores = scratch.take({target.getQueryRows(), kBlock});
+  block = scratch.take({target.getQueryRows(), valueStride});
   for (Value *array : {&maxima, &sums})
-    *array = view({kTaskRows}, f32);
+    *array = scratch.take({kTaskRows});
   for (Value *array : {&low, &high, &sinkEnd, &head, &position})
-    *array = view({kTaskRows}, i32);
-  classes = view({2, kBlock / kKeyPanel}, i32);
-  visibleKeys = view({kBlock / target.getKeyLanes(), 2}, i32);
-  outside = view({1}, i32);
+    *array = scratch.take({kTaskRows}, i32);
+  classes = scratch.take({2, kBlock / kKeyPanel}, i32);
+  visibleKeys = scratch.take({kBlock / target.getKeyLanes(), 2}, i32);
+  outside = scratch.take({1}, i32);
 }
 
 int64_t attentionScratch(TargetAttr target, int64_t headDim, int64_t headDimV) {
   int64_t dvp = llvm::alignTo(headDimV, kPanel);
   return kTaskRows * (int64_t(llvm::alignTo(headDim, kPanel)) + dvp + 7) + target.getQueryRows() * (kBlock + dvp) +
-         2 * kPanel + int64_t(llvm::alignTo(2 * kBlock / target.getKeyLanes(), kPanel));
+         2 * kBlock / kKeyPanel + 2 * kBlock / target.getKeyLanes() + kPanel;
 }
 
 void AttentionEmitter::run() {

@@ -75,18 +75,9 @@ struct EmitLinear : OpRewritePattern<LinearOp> {
     int64_t k = cast<MemRefType>(op.getInput().getType()).getShape().back();
     int64_t groupWidth = target.getPanels() * kPanel;
 
-    // Scratch of this worker.
-    auto scratchType = cast<MemRefType>(op.getScratch().getType());
-    Value bytes = memref::CollapseShapeOp::create(rewriter, op.getLoc(), op.getScratch(),
-                                                  SmallVector<ReassociationIndices>{{0, 1}});
-    Value base = e.mul(WorkerOp::create(rewriter, op.getLoc()), scratchType.getDimSize(1));
-    auto view = [&](int64_t offset, int64_t rows, int64_t columns) -> Value {
-      return memref::ViewOp::create(rewriter, op.getLoc(), MemRefType::get({rows, columns}, rewriter.getF32Type()),
-                                    bytes, e.add(base, offset * 4), ValueRange());
-    };
     int64_t stride = rowStride(k);
-    Value a = view(0, target.getRowBlock(), stride);
-    Value c = view(target.getRowBlock() * stride, target.getRowTile(), groupWidth);
+    WorkerScratch scratch(e, op.getScratch());
+    Value a = scratch.take({target.getRowBlock(), stride}), c = scratch.take({target.getRowTile(), groupWidth});
 
     Value rows = e.dim(op.getInput(), 0);
     emitRows(e, op, k, rows, a);

@@ -96,16 +96,8 @@ struct LinearAttentionEmitter {
 };
 
 void LinearAttentionEmitter::run() {
-  auto scratchType = cast<MemRefType>(op.getScratch().getType());
-  Value bytes = memref::CollapseShapeOp::create(e.b, e.loc, op.getScratch(), SmallVector<ReassociationIndices>{{0, 1}});
-  Value base = e.mul(WorkerOp::create(e.b, e.loc), scratchType.getDimSize(1));
-  int64_t offset = 0;
-  auto view = [&](int64_t rows, int64_t columns) -> Value {
-    Value v = memref::ViewOp::create(e.b, e.loc, MemRefType::get({rows, columns}, e.b.getF32Type()), bytes,
-                                     e.add(base, offset * 4), ValueRange());
-    offset += rows * columns;
-    return v;
-  };
+  WorkerScratch scratch(e, op.getScratch());
+  auto view = [&](int64_t rows, int64_t columns) { return scratch.take({rows, columns}); };
   writes = view(n.chunk, n.keyStride);
   queries = view(n.group * n.chunk, n.keyStride);
   queryPairs = view(n.group * n.chunk, n.block);
