@@ -111,8 +111,23 @@ struct Emit {
   Value maxf(Value a, Value c) {
     return select(arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, a, c), a, c);
   }
-  Value reduceAdd(Value v) { return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, v); }
-  Value reduceMax(Value v) { return vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXNUMF, v); }
+  /// All lanes as one, halves by halves: log2(lanes) steps, where upstream's reduction of floats is a chain.
+  Value reduce(Value v, function_ref<Value(Value, Value)> combine) {
+    for (int64_t n = cast<VectorType>(v.getType()).getDimSize(0) / 2; n > 0; n /= 2) {
+      auto half = [&](int64_t first) {
+        return vector::ExtractStridedSliceOp::create(b, loc, v, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{n},
+                                                     ArrayRef<int64_t>{1}).getResult();
+      };
+      v = combine(half(0), half(n));
+    }
+    return vector::ExtractOp::create(b, loc, v, ArrayRef<int64_t>{0});
+  }
+  Value reduceAdd(Value v) {
+    return reduce(v, [&](Value a, Value c) { return addf(a, c); });
+  }
+  Value reduceMax(Value v) {
+    return reduce(v, [&](Value a, Value c) { return maxf(a, c); });
+  }
 
   /// True in the first `valid` of the lanes.
   Value maskFor(Value valid) {

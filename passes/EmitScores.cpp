@@ -116,7 +116,7 @@ SmallVector<Value> AttentionEmitter::emitDot(int64_t tile, Value row, Value key,
   // One query reads every key and value once, from memory: the panel's values are fetched beside its keys.
   Value values;
   int64_t step = kKeyPanel * valueStride / headDim, line = 0;
-  if (op.getPartial() && op.getPages()) {
+  if (op.getPartial() && op.getPages() && vectors * e.lanes == kKeyPanel && valueStride <= 4 * headDim) {
     Value offset = e.add(e.add(pageOf(key), op.getValueBase()), e.mul(e.rem(key, op.getPage()), valueStride));
     values = pageView(offset, {kKeyPanel * valueStride});
     line = 64 / (e.elementOf(values).getIntOrFloatBitWidth() / 8);

@@ -13,7 +13,7 @@ namespace attnc {
 static const TargetRow rows[] = {
     // name, arch, cpu, features, needs, lanes, rowTile, panels, queryRows, keyLanes, rowBlock
     {"x86-64-v4", "x86_64", "x86-64-v4", "-prefer-256-bit", ATTN_CPU_X86_V4 | ATTN_CPU_X86_V3, 16, 8, 2, 4, 64, 64},
-    {"x86-64-v3", "x86_64", "x86-64-v3", "", ATTN_CPU_X86_V3, 8, 6, 1, 4, 16, 60},
+    {"x86-64-v3", "x86_64", "x86-64-v3", "", ATTN_CPU_X86_V3, 8, 6, 1, 6, 16, 60},
 };
 
 static bool runsHere(const TargetRow &row) {

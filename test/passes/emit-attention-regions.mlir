@@ -157,7 +157,7 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
   // CHECK: arith.cmpi sle, %{{.*}} : vector<8xi32>
   // CHECK: } else {
   // CHECK-NOT: arith.cmpi sle, %{{.*}} : vector<8xi32>
-  // CHECK: vector.reduction <maxnumf>
+  // CHECK: vector.extract_strided_slice %{{.*}} {offsets = [4], sizes = [4]
   // CHECK: {attn.op = "attention"}
   func.func @classes(%q: tensor<?x?x32xf32>) -> tensor<?x?x32xf32> {
     %0 = attn.attention %q, %q, %q {num_heads = 4 : i64} mask(%b, %h, %i, %j) {
