@@ -1,4 +1,6 @@
 # RUN: %python %s
+# UNSUPPORTED: asan
+# (minutes of numbers, which the release build checks; other tests compile the same forms with the sanitizers)
 """attn.attention without a cache: shapes, heads, causal, masks with holes, cross lengths, rows with nothing visible."""
 import numpy as np
 

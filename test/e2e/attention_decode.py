@@ -1,4 +1,6 @@
 # RUN: %python %s
+# UNSUPPORTED: asan
+# (minutes of numbers, which the release build checks; other tests compile the same forms with the sanitizers)
 """Attention over the cache: element types, many past lengths in one batch, windows, biases and regions; decode against forward."""
 import numpy as np
 

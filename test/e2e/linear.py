@@ -1,4 +1,6 @@
 # RUN: %python %s
+# UNSUPPORTED: asan
+# (minutes of numbers, which the release build checks; other tests compile the same forms with the sanitizers)
 """attn.linear: every shape of tile and tail, activations, norm prologues, bias, residual, weight types."""
 import numpy as np
 
