@@ -13,7 +13,7 @@ import re
 import sys
 
 from attention_cases import SAME, all_cases, prepare
-from run import HERE, SOURCE, cpu_name, last_json, peak, put_in_page, run, say, table
+from run import HERE, SOURCE, cpu_name, finish, last_json, peak, run, say, table
 from timed_model import Runtime
 
 BEGIN, END = "<!-- attention: begin -->", "<!-- attention: end -->"
@@ -149,14 +149,7 @@ def main():
             say("bench: torch")
             keep_least(results.setdefault("torch", {}), last_json(run(peer, input=json.dumps(said).encode())))
     results["ours"] = {c["name"]: model.best for c, (model, _) in zip(cases, models)}
-    again = peak(options.work, options.threads)
-    results["peak"] = {n: max(v, again[n]) for n, v in results["peak"].items()}
-    with open(os.path.join(options.work, "results.json"), "w", encoding="utf-8") as file:
-        json.dump(results, file, indent=1)
-    text = report(results, options)
-    print(text)
-    if options.write:
-        put_in_page(text, BEGIN, END)
+    finish(results, options, report, BEGIN, END)
 
 
 if __name__ == "__main__":

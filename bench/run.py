@@ -128,6 +128,19 @@ def put_in_page(text, begin, end):
         file.write(before + begin + "\n" + text + "\n" + end + after)
 
 
+def finish(results, options, report, begin, end):
+    """Measures the machine's limits once more, keeps the results, and prints or writes their tables."""
+    # A limit is the best that was seen: a virtual machine's second core can be late at the start.
+    again = peak(options.work, options.threads)
+    results["peak"] = {n: max(v, again[n]) for n, v in results["peak"].items()}
+    with open(os.path.join(options.work, "results.json"), "w", encoding="utf-8") as file:
+        json.dump(results, file, indent=1)
+    text = report(results, options)
+    print(text)
+    if options.write:
+        put_in_page(text, begin, end)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch-python", help="interpreter that has torch and transformers")
@@ -171,15 +184,7 @@ def main():
         if python:
             say("bench: " + name)
             results[name] = last_json(run([python, os.path.join(HERE, "peers", name + "_gpt2.py"), *peer_flags]))
-    # A limit is the best that was seen: a virtual machine's second core can be late at the start.
-    again = peak(options.work, options.threads)
-    results["peak"] = {n: max(v, again[n]) for n, v in results["peak"].items()}
-    with open(os.path.join(options.work, "results.json"), "w", encoding="utf-8") as file:
-        json.dump(results, file, indent=1)
-    text = report(results, options)
-    print(text)
-    if options.write:
-        put_in_page(text, BEGIN, END)
+    finish(results, options, report, BEGIN, END)
 
 
 if __name__ == "__main__":
