@@ -88,6 +88,7 @@ struct AttentionEmitter {
   SmallVector<Value> emitPartialTile(int64_t tile, Value row, Value keyBlock, Value key, ValueRange most);
   Value emitMaskedVector(Value r, Value row, Value keyBlock, Value lane, Value score, Value most);
   void setVisible(Value keyBlock, Value key, Value from, Value to);
+  Value softCap(Value score);
   Value modify(Value row, Value key, Value score, Value keep, SmallVectorImpl<BadRead> &bad);
   Value emitProbability(Value row, Value key, Value score, Value probability);
   Value keepLanes(Value row, Value key, SmallVectorImpl<BadRead> &bad);

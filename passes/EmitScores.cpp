@@ -273,13 +273,18 @@ SmallVector<LaneValue> AttentionEmitter::regionArguments(Value row, Value key) {
           {LaneValue::affine, i32(key)}};
 }
 
+/// cap·tanh(score / cap), or the score where there is no cap.
+Value AttentionEmitter::softCap(Value score) {
+  if (!op.getSoftCap())
+    return score;
+  double cap = op.getSoftCap()->convertToDouble();
+  return e.mulf(math::TanhOp::create(e.b, e.loc, e.mulf(score, e.splat(1 / cap))), e.splat(cap));
+}
+
 /// Soft cap, score region and float bias of one vector of scores, in units of log2 at the end. `keep` are the lanes that
 /// count, or null for all.
 Value AttentionEmitter::modify(Value row, Value key, Value score, Value keep, SmallVectorImpl<BadRead> &bad) {
-  if (op.getSoftCap()) {
-    double cap = op.getSoftCap()->convertToDouble();
-    score = e.mulf(math::TanhOp::create(e.b, e.loc, e.mulf(score, e.splat(1 / cap))), e.splat(cap));
-  }
+  score = softCap(score);
   if (!op.getScoreMod().empty()) {
     RegionLanes lanes(e, op.getNumHeads().value_or(0), keep);
     SmallVector<LaneValue> args = regionArguments(row, key);
@@ -378,10 +383,8 @@ void AttentionEmitter::writeScores() {
         e.loop(e.idx(0), e.idx(target.getKeyLanes()), e.lanes, [&](Value v) {
           Value at = e.add(row, r), lane = e.add(key, v), x = e.load(scores, {r, v}), q = query(at), g = headInGroup(at);
           SmallVector<BadRead> bad;
-          if (point == ScorePoint::capped && op.getSoftCap()) {
-            double cap = op.getSoftCap()->convertToDouble();
-            x = e.mulf(math::TanhOp::create(b, e.loc, e.mulf(x, e.splat(1 / cap))), e.splat(cap));
-          }
+          if (point == ScorePoint::capped)
+            x = softCap(x);
           if (point == ScorePoint::masked || point == ScorePoint::softmax) {
             Value keep = keepLanes(at, lane, bad);
             x = e.select(keep, modify(at, lane, x, keep, bad), never);

@@ -62,7 +62,10 @@ struct AttentionTiler {
   void tileScores(Value lse);
 
   TaskPlace placeOf(Value batch, Value kvHead, Value groupBlock, Value first, Value count);
+  void forQueryBlocks(StringRef name, function_ref<void(const TaskPlace &)> body);
+  Value allKeysOf(Value batch);
   Value keysOf(Value batch);
+  Value swappedView(Value memref, const TaskPlace &place);
   Value rowsView(Value memref, const TaskPlace &place, int64_t width);
   Value biasView(const TaskPlace &place);
   OnlineAttentionOp createTask(const TaskPlace &place, Value init, Value lse);
@@ -79,15 +82,27 @@ LogicalResult AttentionTiler::check() {
   return success();
 }
 
+/// [count, group] or [count, group, width] of the task's rows in a [batch, heads, queries] or [batch, heads, queries, width]
+/// buffer.
+Value AttentionTiler::swappedView(Value memref, const TaskPlace &place) {
+  SmallVector<OpFoldResult> offsets = {place.row, place.head, e.add(place.queryStart, place.first)};
+  SmallVector<OpFoldResult> sizes = {e.b.getIndexAttr(1), place.headCount, place.count};
+  SmallVector<unsigned> order = {1, 0};
+  auto type = cast<MemRefType>(memref.getType());
+  if (type.getRank() == 4) {
+    offsets.push_back(e.b.getIndexAttr(0));
+    sizes.push_back(type.isDynamicDim(3) ? OpFoldResult(e.dim(memref, 3)) : e.b.getIndexAttr(type.getDimSize(3)));
+    order.push_back(2);
+  }
+  AffineMap swap = AffineMap::getPermutationMap(ArrayRef<unsigned>(order), e.b.getContext());
+  return memref::TransposeOp::create(e.b, e.loc, subview(e, memref, offsets, sizes, 1), AffineMapAttr::get(swap));
+}
+
 /// [count, group, width] of the task's rows in a [batch, seq, heads·width] or [batch, heads, seq, width] buffer.
 Value AttentionTiler::rowsView(Value memref, const TaskPlace &place, int64_t width) {
   OpFoldResult one = e.b.getIndexAttr(1), zero = e.b.getIndexAttr(0), features = e.b.getIndexAttr(width);
-  if (!isPackedHeads(memref)) {
-    Value view = subview(e, memref, {place.row, place.head, place.first, zero},
-                         {one, place.headCount, place.count, features}, 1);
-    AffineMap swap = AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0, 2}, e.b.getContext());
-    return memref::TransposeOp::create(e.b, e.loc, view, AffineMapAttr::get(swap));
-  }
+  if (!isPackedHeads(memref))
+    return swappedView(memref, place);
   auto type = cast<MemRefType>(memref.getType());
   SmallVector<ReassociationIndices> groups = {{0}, {1}, {2, 3}};
   SmallVector<int64_t> shape(type.getShape().drop_back());
@@ -129,19 +144,18 @@ Value AttentionTiler::sinkLogits(const TaskPlace &place) {
   return op.getSinkLogits() ? subview(e, op.getSinkLogits(), {place.head}, {place.headCount}) : Value();
 }
 
-/// [count, group] of [batch, heads, queries].
 Value AttentionTiler::lseView(const TaskPlace &place) {
-  if (!op.getLseInit())
-    return {};
-  Value view = subview(e, op.getLseInit(), {place.row, place.head, e.add(place.queryStart, place.first)},
-                       {e.b.getIndexAttr(1), place.headCount, place.count}, 1);
-  AffineMap swap = AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0}, e.b.getContext());
-  return memref::TransposeOp::create(e.b, e.loc, view, AffineMapAttr::get(swap));
+  return op.getLseInit() ? swappedView(op.getLseInit(), place) : Value();
 }
 
-/// Keys that a row of the batch has, in the cache after this call's are appended, or in `key`; kv_len of them.
+/// Keys that a row of the batch has, in the cache after this call's are appended, or in `key`.
+Value AttentionTiler::allKeysOf(Value batch) {
+  return cache ? e.add(e.toIndex(e.load1(cache.getPast(), batch)), queries) : e.dim(op.getValue(), 2);
+}
+
+/// kv_len of them.
 Value AttentionTiler::keysOf(Value batch) {
-  Value keys = cache ? e.add(e.toIndex(e.load1(cache.getPast(), batch)), queries) : e.dim(op.getValue(), 2);
+  Value keys = allKeysOf(batch);
   if (!op.getKvLen())
     return keys;
   Value valid = e.toIndex(e.load1(op.getKvLen(), batch));
@@ -192,7 +206,7 @@ OnlineAttentionOp AttentionTiler::createTask(const TaskPlace &place, Value init,
   }
   if (op.getKvLen()) {
     Value valid = e.toIndex(e.load1(op.getKvLen(), place.batch));
-    Value most = cache ? e.add(e.toIndex(e.load1(cache.getPast(), place.batch)), queries) : e.dim(op.getValue(), 2);
+    Value most = allKeysOf(place.batch);
     FailOp::create(b, e.loc, arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ugt, valid, most), ATTN_RANGE,
                    "kv_len: expected lengths within the number of keys");
   }
@@ -234,18 +248,24 @@ OnlineAttentionOp AttentionTiler::createTask(const TaskPlace &place, Value init,
   return task;
 }
 
-void AttentionTiler::tileWhole() {
+/// `body` as a task for every block of queries of every group of heads.
+void AttentionTiler::forQueryBlocks(StringRef name, function_ref<void(const TaskPlace &)> body) {
   Value batch = e.dim(op.getQuery(), 0);
   int64_t groupBlocks = llvm::divideCeil(group, kTaskRows);
   int64_t queryBlock = std::max<int64_t>(1, kTaskRows / group);
   Value queryBlocks = e.divCeil(queries, queryBlock);
   // Blocks of one head are neighbours, the last ones, with the most keys under a causal mask, first.
-  forTasks(e, e.mul(e.mul(batch, e.idx(kvHeads * groupBlocks)), queryBlocks), "attention", [&](Value task) {
+  forTasks(e, e.mul(e.mul(batch, e.idx(kvHeads * groupBlocks)), queryBlocks), name, [&](Value task) {
     Value block = e.sub(e.sub(queryBlocks, e.idx(1)), e.rem(task, queryBlocks)), rest = e.divFloor(task, queryBlocks);
     Value groupBlock = e.rem(rest, e.idx(groupBlocks));
     rest = e.divFloor(rest, groupBlocks);
     Value first = e.mul(block, queryBlock), count = e.min(e.idx(queryBlock), e.sub(queries, first));
-    TaskPlace place = placeOf(e.divFloor(rest, kvHeads), e.rem(rest, e.idx(kvHeads)), groupBlock, first, count);
+    body(placeOf(e.divFloor(rest, kvHeads), e.rem(rest, e.idx(kvHeads)), groupBlock, first, count));
+  });
+}
+
+void AttentionTiler::tileWhole() {
+  forQueryBlocks("attention", [&](const TaskPlace &place) {
     createTask(place, rowsView(op.getInit(), place, headDimV), lseView(place));
   });
 }
@@ -276,29 +296,8 @@ void AttentionTiler::tileRagged() {
 
 /// Scores at the point asked for, after the attention itself: a second walk over all keys.
 void AttentionTiler::tileScores(Value lse) {
-  Value batch = e.dim(op.getQuery(), 0), scores = op.getScoresInit();
-  int64_t groupBlocks = llvm::divideCeil(group, kTaskRows), queryBlock = std::max<int64_t>(1, kTaskRows / group);
-  Value queryBlocks = e.divCeil(queries, queryBlock);
-  auto swapped = [&](const TaskPlace &place, Value memref) {
-    int64_t rank = cast<MemRefType>(memref.getType()).getRank();
-    SmallVector<OpFoldResult> offsets = {place.row, place.head, place.first}, sizes = {e.b.getIndexAttr(1), place.headCount, place.count};
-    SmallVector<unsigned> order = {1, 0};
-    if (rank == 4) {
-      offsets.push_back(e.b.getIndexAttr(0));
-      sizes.push_back(e.dim(memref, 3));
-      order.push_back(2);
-    }
-    AffineMap swap = AffineMap::getPermutationMap(ArrayRef<unsigned>(order), e.b.getContext());
-    return memref::TransposeOp::create(e.b, e.loc, subview(e, memref, offsets, sizes, 1), AffineMapAttr::get(swap))
-        .getResult();
-  };
-  forTasks(e, e.mul(e.mul(batch, e.idx(kvHeads * groupBlocks)), queryBlocks), "attention.scores", [&](Value task) {
-    Value first = e.mul(e.rem(task, queryBlocks), queryBlock), rest = e.divFloor(task, queryBlocks);
-    Value groupBlock = e.rem(rest, e.idx(groupBlocks));
-    rest = e.divFloor(rest, groupBlocks);
-    Value count = e.min(e.idx(queryBlock), e.sub(queries, first));
-    TaskPlace place = placeOf(e.divFloor(rest, kvHeads), e.rem(rest, e.idx(kvHeads)), groupBlock, first, count);
-    auto online = createTask(place, swapped(place, scores), lse ? swapped(place, lse) : Value());
+  forQueryBlocks("attention.scores", [&](const TaskPlace &place) {
+    auto online = createTask(place, swappedView(op.getScoresInit(), place), lse ? swappedView(lse, place) : Value());
     online.setScoresAttr(op.getScoresAttr());
   });
 }
