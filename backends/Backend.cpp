@@ -16,7 +16,8 @@ llvm::ArrayRef<Backend> backends() {
 }
 
 attn::TargetAttr TargetRow::getAttr(mlir::MLIRContext *context) const {
-  return attn::TargetAttr::get(context, name, cpu, features, lanes, rowTile, panels, queryRows, keyLanes, rowBlock);
+  return attn::TargetAttr::get(context, name, cpu, features, lanes, rowTile, panels, queryRows, keyLanes, rowBlock,
+                               bf16Dot);
 }
 
 std::string compilerVersion() { return "attnc 0.1.0, LLVM " LLVM_VERSION_STRING; }
@@ -26,21 +27,21 @@ static llvm::Error fail(const llvm::Twine &message) {
 }
 
 /// Rows of the architecture that attnc itself runs on.
-static std::vector<const TargetRow *> hostRows(const Backend &backend) {
+static std::vector<const TargetRow *> hostRows(const Backend &backend, bool bf16Math) {
   llvm::StringRef arch = llvm::Triple::getArchTypeName(llvm::Triple(llvm::sys::getProcessTriple()).getArch());
   std::vector<const TargetRow *> rows;
   for (const TargetRow &row : backend.targets)
-    if (row.arch == arch)
+    if (row.arch == arch && (bf16Math || !row.bf16Dot))
       rows.push_back(&row);
   return rows;
 }
 
-static llvm::Error addTarget(llvm::StringRef name, const Backend &backend, TargetSelection &selection) {
+static llvm::Error addTarget(llvm::StringRef name, const Backend &backend, bool bf16Math, TargetSelection &selection) {
   std::vector<const TargetRow *> found;
   if (name == "portable") {
-    found = hostRows(backend);
+    found = hostRows(backend, bf16Math);
   } else if (name == "native") {
-    for (const TargetRow *row : hostRows(backend))
+    for (const TargetRow *row : hostRows(backend, bf16Math))
       if (found.empty() && backend.runsHere(*row))
         found.push_back(row);
     if (found.empty())
@@ -48,8 +49,11 @@ static llvm::Error addTarget(llvm::StringRef name, const Backend &backend, Targe
                   llvm::join(llvm::map_range(backend.targets, [](const TargetRow &row) { return row.name.str(); }), ", "));
   } else {
     for (const TargetRow &row : backend.targets)
-      if (row.name == name)
+      if (row.name == name) {
+        if (row.bf16Dot && !bf16Math)
+          return fail("--target=" + name + ": expected --math=bf16, got f32");
         found.push_back(&row);
+      }
   }
   if (found.empty()) {
     std::string known;
@@ -63,7 +67,7 @@ static llvm::Error addTarget(llvm::StringRef name, const Backend &backend, Targe
   return llvm::Error::success();
 }
 
-llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text) {
+llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text, bool bf16Math) {
   TargetSelection selection;
   llvm::SmallVector<llvm::StringRef> names;
   text.split(names, ',');
@@ -82,7 +86,7 @@ llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text) {
       return fail("--target: expected targets of one backend, got " + selection.backend->name + " and " +
                   backend->name);
     selection.backend = backend;
-    if (llvm::Error error = addTarget(name, *backend, selection))
+    if (llvm::Error error = addTarget(name, *backend, bf16Math, selection))
       return std::move(error);
   }
   // Best first, whatever the order on the command line: that is the order of choice at open.

@@ -19,6 +19,7 @@ struct TargetRow {
   uint32_t needs; ///< attn_cpu_needs
   /// See TargetAttr in dialect/AttnBase.td.
   int64_t lanes, rowTile, panels, queryRows, keyLanes, rowBlock;
+  bool bf16Dot = false; ///< only for --math=bf16
 
   attn::TargetAttr getAttr(mlir::MLIRContext *context) const;
 };
@@ -68,8 +69,8 @@ struct TargetSelection {
 };
 
 /// `[BACKEND:]NAME,…` where NAME is a row's name, `portable` (all rows of this machine's architecture) or `native` (the
-/// best row that this CPU runs). An unknown name lists the known ones.
-llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text);
+/// best row that this CPU runs). An unknown name lists the known ones. Rows with bf16Dot are there if `bf16Math`.
+llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text, bool bf16Math = false);
 
 /// The CPU backend's row.
 Backend cpuBackend();

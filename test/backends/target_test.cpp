@@ -5,8 +5,8 @@
 
 using namespace attnc;
 
-static std::string select(const char *text) {
-  llvm::Expected<TargetSelection> selection = selectTargets(text);
+static std::string select(const char *text, bool bf16Math = false) {
+  llvm::Expected<TargetSelection> selection = selectTargets(text, bf16Math);
   if (!selection)
     return llvm::toString(selection.takeError());
   std::string names = selection->backend->name.str() + ":";
@@ -18,24 +18,27 @@ static std::string select(const char *text) {
 TEST(Targets, Names) {
   EXPECT_EQ(select("x86-64-v3"), "cpu: x86-64-v3");
   EXPECT_EQ(select("cpu:x86-64-v4"), "cpu: x86-64-v4");
+  EXPECT_EQ(select("x86-64-v4-bf16", true), "cpu: x86-64-v4-bf16");
   EXPECT_EQ(select("x86-64-v3,cpu:x86-64-v4,x86-64-v3"), "cpu: x86-64-v4 x86-64-v3"); // best first, once
 }
 
 TEST(Targets, Groups) {
 #if defined(__x86_64__)
   EXPECT_EQ(select("portable"), "cpu: x86-64-v4 x86-64-v3");
+  EXPECT_EQ(select("portable", true), "cpu: x86-64-v4-bf16 x86-64-v4 x86-64-v3");
   if (__builtin_cpu_supports("avx512vl"))
     EXPECT_EQ(select("native"), "cpu: x86-64-v4");
   else if (__builtin_cpu_supports("avx2"))
     EXPECT_EQ(select("native"), "cpu: x86-64-v3");
   else
-    EXPECT_EQ(select("native"), "--target=native: this CPU runs none of the targets x86-64-v4, x86-64-v3");
+    EXPECT_EQ(select("native"), "--target=native: this CPU runs none of the targets x86-64-v4-bf16, x86-64-v4, x86-64-v3");
 #endif
 }
 
 TEST(Targets, Errors) {
-  EXPECT_EQ(select("z80"), "--target: expected portable, native, x86-64-v4, x86-64-v3, got 'z80'");
-  EXPECT_EQ(select(""), "--target: expected portable, native, x86-64-v4, x86-64-v3, got ''");
-  EXPECT_EQ(select("x86-64-v4,"), "--target: expected portable, native, x86-64-v4, x86-64-v3, got ''");
+  EXPECT_EQ(select("z80"), "--target: expected portable, native, x86-64-v4-bf16, x86-64-v4, x86-64-v3, got 'z80'");
+  EXPECT_EQ(select(""), "--target: expected portable, native, x86-64-v4-bf16, x86-64-v4, x86-64-v3, got ''");
+  EXPECT_EQ(select("x86-64-v4,"), "--target: expected portable, native, x86-64-v4-bf16, x86-64-v4, x86-64-v3, got ''");
+  EXPECT_EQ(select("x86-64-v4-bf16"), "--target=x86-64-v4-bf16: expected --math=bf16, got f32");
   EXPECT_EQ(select("gpu:x"), "--target: expected backend cpu, got 'gpu'");
 }

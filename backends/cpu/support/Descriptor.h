@@ -16,7 +16,8 @@
 /* Instruction sets that a variant needs (attn_variant_code.needs). */
 enum attn_cpu_needs {
   ATTN_CPU_X86_V3 = 1u, /* AVX2, FMA, F16C, BMI1, BMI2, LZCNT, MOVBE */
-  ATTN_CPU_X86_V4 = 2u  /* v3 and AVX-512 F, BW, CD, DQ, VL */
+  ATTN_CPU_X86_V4 = 2u, /* v3 and AVX-512 F, BW, CD, DQ, VL */
+  ATTN_CPU_BF16_DOT = 4u /* AVX512_BF16 where it is faster than f32: AMD */
 };
 
 /* The code of one entry in one variant. */

@@ -11,6 +11,11 @@ static uint64_t enabled_state(void) { /* registers that the operating system sav
   return (uint64_t)high << 32 | low;
 }
 
+static int is_amd(void) { /* "AuthenticAMD" */
+  uint32_t a, b, c, d;
+  return __get_cpuid(0, &a, &b, &c, &d) && b == 0x68747541 && d == 0x69746e65 && c == 0x444d4163;
+}
+
 /* attn_cpu_needs that this machine fulfils. */
 static uint32_t cpu_offers(void) {
   enum { AVX_STATE = 0x6, AVX512_STATE = 0xe6 };
@@ -29,7 +34,8 @@ static uint32_t cpu_offers(void) {
   const uint32_t v4_7 = 1u << 16 /* F */ | 1u << 17 /* DQ */ | 1u << 28 /* CD */ | 1u << 30 /* BW */ |
                         1u << 31 /* VL */;
   uint32_t v4 = (b7 & v4_7) == v4_7 && (state & AVX512_STATE) == AVX512_STATE;
-  return ATTN_CPU_X86_V3 | (v4 ? ATTN_CPU_X86_V4 : 0);
+  uint32_t dot = v4 && is_amd() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1u << 5 /* AVX512_BF16 */;
+  return ATTN_CPU_X86_V3 | (v4 ? ATTN_CPU_X86_V4 : 0) | (dot ? ATTN_CPU_BF16_DOT : 0);
 }
 
 /* The best variant that runs here, or the one named; n_variants with the error set if there is none. */
