@@ -1,6 +1,7 @@
 //===- ConvertToLLVM.cpp - dispatch and fail to calls of the support code ---------------------===//
 //
-//   void attn_dispatch(ptr context, ptr kernel, ptr arg, i64 count, ptr op)   kernel: void (ptr arg, i64 task, i64 worker)
+//   void attn_dispatch(ptr context, ptr kernel, ptr arg, i64 count, ptr op, i64 flop, i64 bytes)
+//   where kernel is void (ptr arg, i64 task, i64 worker)
 //   void attn_fail(ptr context, i32 status, ptr message)
 //
 // The captures of a kernel travel in one struct on the stack: dispatch returns when all tasks are done.
@@ -73,11 +74,13 @@ struct ConvertDispatch : ConvertOpToLLVMPattern<DispatchOp> {
       Value field = LLVM::GEPOp::create(b, loc, ptr, argType, arg, ArrayRef<LLVM::GEPArg>{0, int32_t(i)});
       LLVM::StoreOp::create(b, loc, value, field);
     }
-    auto dispatch = declare(module, "attn_dispatch", {ptr, ptr, ptr, i64, ptr});
+    auto dispatch = declare(module, "attn_dispatch", {ptr, ptr, ptr, i64, ptr, i64, i64});
     Value kernel = LLVM::AddressOfOp::create(b, loc, ptr, thunk.getName());
     Value name = textAddress(b, loc, module, op.getOp());
-    b.replaceOpWithNewOp<LLVM::CallOp>(op, dispatch,
-                                       ValueRange{adaptor.getInputs()[0], kernel, arg, adaptor.getCount(), name});
+    Value flop = LLVM::ConstantOp::create(b, loc, i64, b.getI64IntegerAttr(0)); // unknown
+    Value bytes = LLVM::ConstantOp::create(b, loc, i64, b.getI64IntegerAttr(0));
+    b.replaceOpWithNewOp<LLVM::CallOp>(
+        op, dispatch, ValueRange{adaptor.getInputs()[0], kernel, arg, adaptor.getCount(), name, flop, bytes});
     return success();
   }
 

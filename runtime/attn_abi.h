@@ -64,6 +64,15 @@ typedef int32_t (*attn_external_fn)(void *ctx, const DLTensor *const *in, uint32
 
 typedef enum attn_span_phase { ATTN_SPAN_BEGIN = 0, ATTN_SPAN_END = 1 } attn_span_phase;
 
+/* One op of a run, as attn_host.op is told of it. */
+typedef struct attn_op_info {
+  uint32_t size;
+  const char *name; /* the model file's; ops of the same kind, in all layers, share it */
+  int64_t tasks;
+  uint64_t flop;  /* of its matrix products, 2 per multiply-add; 0: none, or unknown */
+  uint64_t bytes; /* of operands and results: what must be read or written at least once; 0: unknown */
+} attn_op_info;
+
 enum attn_host_flags {
   ATTN_HOST_GANG = 1u /* up to `workers` tasks of one parallel_for run at the same time for certain */
 };
@@ -85,6 +94,8 @@ typedef struct attn_host {
   void (*span)(void *ctx, const char *op, attn_span_phase phase, int64_t tasks); /* around every op; profiling */
   int32_t (*poll)(void *ctx, uint64_t done, uint64_t total); /* between ops; non-zero cancels the run */
   attn_external_fn (*resolve)(void *ctx, const char *name);  /* external functions, at open */
+  /* Around every op, inside its span. */
+  void (*op)(void *ctx, const attn_op_info *op, attn_span_phase phase);
 } attn_host;
 
 /* ---- What the file describes ------------------------------------------------------------------------ */

@@ -38,9 +38,10 @@ void runCopy(const void *const *args) {
   observed.maskSize = mask->sizes[0];
   observe(args + 4);
   const Memref *in = memref(args[1]);
-  attn_dispatch(const_cast<void *>(args[0]), copyTask, const_cast<void **>(args), in->sizes[0] * in->sizes[1], "copy");
+  attn_dispatch(const_cast<void *>(args[0]), copyTask, const_cast<void **>(args), in->sizes[0] * in->sizes[1], "copy",
+                24, 8);
   for (int i = 1; i < observed.dispatches; ++i)
-    attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "more");
+    attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "more", 0, 0);
 }
 
 void runPrefill(const void *const *args) {
@@ -68,7 +69,7 @@ void runPrefill(const void *const *args) {
     for (size_t at = 0; at < observed.tokens[b].size(); ++at)
       std::memcpy(&observed.tokens[b][at], place(at), 8);
   }
-  attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "append");
+  attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "append", 0, 0);
 }
 
 void failTask(void *arg, int64_t task, int64_t) {
@@ -77,8 +78,8 @@ void failTask(void *arg, int64_t task, int64_t) {
             task == 0 ? "first" : "other");
 }
 void runFail(const void *const *args) {
-  attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "fail");
-  attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "never");
+  attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "fail", 0, 0);
+  attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "never", 0, 0);
 }
 void runNothing(const void *const *) {}
 void runStrided(const void *const *args) { // y[i] = x[i, 0] where there is one

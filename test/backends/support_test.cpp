@@ -388,6 +388,22 @@ TEST_F(Dispatch, Poll) {
   EXPECT_EQ(observed.spans, "0/1 <copy16 >copy16 1/2 <more1 >more1 2/3 ");
 }
 
+TEST_F(Dispatch, Op) { // inside the spans, with the cost that the compiler gave
+  host.ctx = &observed;
+  observed.dispatches = 2;
+  host.span = [](void *ctx, const char *, attn_span_phase phase, int64_t) {
+    static_cast<Observed *>(ctx)->spans += phase == ATTN_SPAN_BEGIN ? "<" : ">";
+  };
+  host.op = [](void *ctx, const attn_op_info *op, attn_span_phase phase) {
+    EXPECT_EQ(op->size, sizeof *op);
+    static_cast<Observed *>(ctx)->spans += (phase == ATTN_SPAN_BEGIN ? "(" : ")") + std::string(op->name) + " " +
+                                           std::to_string(op->tasks) + " " + std::to_string(op->flop) + " " +
+                                           std::to_string(op->bytes);
+  };
+  EXPECT_EQ(run(), ATTN_OK) << text;
+  EXPECT_EQ(observed.spans, "<(copy 16 24 8)copy 16 24 8><(more 1 0 0)more 1 0 0>");
+}
+
 TEST_F(Dispatch, ParallelFor) {
   host.workers = 3;
   host.parallel_for = [](void *, int64_t tasks, attn_task_fn fn, void *arg) -> int32_t {

@@ -10,7 +10,7 @@
 
 extern "C" void attn_fail(void *context, int32_t status, const char *message);
 extern "C" void attn_dispatch(void *context, void (*kernel)(void *, int64_t, int64_t), void *arg, int64_t count,
-                              const char *op);
+                              const char *op, int64_t flop, int64_t bytes);
 
 /// Entries of the model. copy: y = x; `x` float32 [n, 3 ≤ n ≤ 8], twice named, and an optional float32 [m].
 /// prefill: input_ids int64 [batch, seq ≤ 512], attention_mask optional [batch, keys]; next int64 [batch] = tokens held

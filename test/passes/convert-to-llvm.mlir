@@ -1,7 +1,7 @@
 // RUN: attn-opt %s --allow-unregistered-dialect --attn-convert-to-llvm | FileCheck %s
 
 // The captures travel in one struct; the thunk takes it apart.
-// CHECK-DAG: llvm.func @attn_dispatch(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64, !llvm.ptr)
+// CHECK-DAG: llvm.func @attn_dispatch(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64, !llvm.ptr, i64, i64)
 // CHECK-DAG: llvm.func @attn_fail(!llvm.ptr, i32, !llvm.ptr)
 // CHECK-DAG: llvm.mlir.global internal constant @[[NAME:.*]]("fill\00")
 // CHECK-DAG: llvm.mlir.global internal constant @[[TEXT:.*]]("expected a small index\00")

@@ -49,8 +49,16 @@ static int32_t run_task(void *arg, int64_t task, uint32_t worker) {
   return status_of(j->ctx);
 }
 
-/* One op: `count` tasks, between a poll and its span. A no-op once the run has failed. */
-void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, const char *op) {
+static void tell(const attn_host *host, const attn_op_info *info, attn_span_phase phase) {
+  if (host->span)
+    host->span(host->ctx, info->name, phase, info->tasks);
+  if (host->op)
+    host->op(host->ctx, info, phase);
+}
+
+/* One op: `count` tasks, between a poll and its span. A no-op once the run has failed. flop and bytes: attn_op_info. */
+void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, const char *op, int64_t flop,
+                   int64_t bytes) {
   const attn_host *host = ctx->host;
   if (status_of(ctx) != ATTN_OK)
     return;
@@ -72,8 +80,8 @@ void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, con
     }
     return;
   }
-  if (host->span)
-    host->span(host->ctx, op, ATTN_SPAN_BEGIN, count);
+  attn_op_info info = {sizeof info, op, count, (uint64_t)flop, (uint64_t)bytes};
+  tell(host, &info, ATTN_SPAN_BEGIN);
   job j = {ctx, kernel, arg};
   int32_t status = 0;
   if (host->parallel_for)
@@ -81,8 +89,7 @@ void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, con
   else
     for (int64_t t = 0; t < count && status == 0; ++t)
       status = run_task(&j, t, 0);
-  if (host->span)
-    host->span(host->ctx, op, ATTN_SPAN_END, count);
+  tell(host, &info, ATTN_SPAN_END);
   if (status != 0 && claim(ctx, ATTN_CALLBACK)) {
     text t = begin(ctx->error, ATTN_CALLBACK);
     put(&t, op);
