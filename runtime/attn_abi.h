@@ -94,7 +94,7 @@ typedef struct attn_host {
   void (*span)(void *ctx, const char *op, attn_span_phase phase, int64_t tasks); /* around every op; profiling */
   int32_t (*poll)(void *ctx, uint64_t done, uint64_t total); /* between ops; non-zero cancels the run */
   attn_external_fn (*resolve)(void *ctx, const char *name);  /* external functions, at open */
-  /* Around every op, inside its span. */
+  /* Like span, and called after it, with what the file knows of the op's cost. */
   void (*op)(void *ctx, const attn_op_info *op, attn_span_phase phase);
 } attn_host;
 

@@ -388,7 +388,7 @@ TEST_F(Dispatch, Poll) {
   EXPECT_EQ(observed.spans, "0/1 <copy16 >copy16 1/2 <more1 >more1 2/3 ");
 }
 
-TEST_F(Dispatch, Op) { // inside the spans, with the cost that the compiler gave
+TEST_F(Dispatch, Op) { // with the cost that the compiler gave
   host.ctx = &observed;
   observed.dispatches = 2;
   host.span = [](void *ctx, const char *, attn_span_phase phase, int64_t) {
@@ -401,7 +401,7 @@ TEST_F(Dispatch, Op) { // inside the spans, with the cost that the compiler gave
                                            std::to_string(op->bytes);
   };
   EXPECT_EQ(run(), ATTN_OK) << text;
-  EXPECT_EQ(observed.spans, "<(copy 16 24 8)copy 16 24 8><(more 1 0 0)more 1 0 0>");
+  EXPECT_EQ(observed.spans, "<(copy 16 24 8>)copy 16 24 8<(more 1 0 0>)more 1 0 0");
 }
 
 TEST_F(Dispatch, ParallelFor) {
