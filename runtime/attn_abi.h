@@ -74,7 +74,10 @@ typedef struct attn_op_info {
 } attn_op_info;
 
 enum attn_host_flags {
-  ATTN_HOST_GANG = 1u /* up to `workers` tasks of one parallel_for run at the same time for certain */
+  /* Up to `workers` tasks of one parallel_for run at the same time for certain, each on a CPU of its own. A file may then
+   * make a whole run one parallel_for of `workers` tasks, which spin between ops; span, op and poll are called inside one
+   * of them, and parallel_for not again until it has returned. */
+  ATTN_HOST_GANG = 1u
 };
 
 /* Every pointer may be NULL except alloc and free. The struct is copied by open; what ctx points to must

@@ -195,9 +195,10 @@ int32_t attn_runtime_create(const attn_runtime_options *options, attn_runtime **
   runtime->progress = o.progress;
   runtime->progress_ctx = o.progress_ctx;
   pthread_mutex_init(&runtime->profile.mutex, NULL);
+  uint32_t workers = attn_pool_workers(runtime->pool);
   runtime->host = (attn_host){.size = sizeof(attn_host),
-                              .flags = ATTN_HOST_GANG,
-                              .workers = attn_pool_workers(runtime->pool),
+                              .flags = workers <= attn_default_threads() ? ATTN_HOST_GANG : 0u,
+                              .workers = workers,
                               .ctx = runtime,
                               .alloc = host_alloc,
                               .free = host_free,

@@ -81,6 +81,16 @@ void runFail(const void *const *args) {
   attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "fail", 0, 0);
   attn_dispatch(const_cast<void *>(args[0]), failTask, const_cast<void **>(args), 4, "never", 0, 0);
 }
+void countTask(void *arg, int64_t task, int64_t) {
+  ++reinterpret_cast<int64_t *>(memref(static_cast<const void *const *>(arg)[2])->aligned)[task];
+}
+void runCount(const void *const *args) {
+  for (int op = 0; op < 10; ++op) { // each op's captures live on the stack while it runs
+    const void *captures[] = {args[0], args[1], args[2]};
+    attn_dispatch(const_cast<void *>(args[0]), countTask, captures, 1000, "count", 0, 0);
+    std::memset(captures, 0, sizeof captures);
+  }
+}
 void runNothing(const void *const *) {}
 void runStrided(const void *const *args) { // y[i] = x[i, 0] where there is one
   const Memref *in = memref(args[1]), *mask = memref(args[2]), *out = memref(args[3]);
@@ -106,6 +116,7 @@ const attn_tensor_info prefillIn[] = {{"input_ids", kI64, 0, 2, {dim(0), dim(1)}
                                       {"attention_mask", kI64, ATTN_TENSOR_OPTIONAL, 2, {dim(0), dim(2)}}};
 const attn_tensor_info prefillOut[] = {{"next", kI64, 0, 1, {dim(0)}}};
 const attn_tensor_info failIn[] = {{"code", kI64, 0, 0, {}}};
+const attn_tensor_info countIn[] = {{"x", kF32, 0, 0, {}}}, countOut[] = {{"y", kI64, 0, 1, {1000}}};
 const attn_dim stridedDims[] = {{"n", 0, ATTN_NO_BOUND}, {"m", 0, ATTN_NO_BOUND}};
 const attn_tensor_info stridedOut[] = {{"y", kF32, 0, 1, {dim(0)}}};
 const attn_entry entries[] = {
@@ -115,13 +126,15 @@ const attn_entry entries[] = {
     {sizeof(attn_entry), "wide", 2, 2, 1, copyDims, copyIn, wideOut, 0},
     {sizeof(attn_entry), "huge", 2, 2, 1, copyDims, copyIn, copyOut, 0},
     {sizeof(attn_entry), "strided", 2, 2, 1, stridedDims, stridedIn, stridedOut, 0},
+    {sizeof(attn_entry), "count", 0, 1, 1, nullptr, countIn, countOut, 0},
 };
 const attn_code codes[] = {{runCopy, someBytes, 1},
                            {runPrefill, someBytes, 0},
                            {runFail, noBytes, 2},
                            {runNothing, noBytes, 0},
                            {runNothing, overflow, 0},
-                           {runStrided, noBytes, 0}};
+                           {runStrided, noBytes, 0},
+                           {runCount, noBytes, 10}};
 const attn_variant variants[] = {{"impossible"}, {"plain"}, {"slow"}};
 const attn_variant_code variantCodes[] = {{1u << 31, 0, codes}, {0, 0, codes}, {0, 0, codes}};
 } // namespace
@@ -145,7 +158,7 @@ int32_t attn_library_pool_init(const attn_model *, void *, uint64_t, uint32_t, u
 int32_t attn_library_pool_map(const attn_model *, attn_state *, uint32_t, const int32_t *, uint32_t, int64_t,
                               attn_error *);
 
-static const attn_library table = {sizeof(attn_library), ATTN_ABI_VERSION, "test", kBuildId, "{}", 3, 6, variants,
+static const attn_library table = {sizeof(attn_library), ATTN_ABI_VERSION, "test", kBuildId, "{}", 3, 7, variants,
                                    entries, kWeightsBytes, nullptr, "test.weights", attn_library_open,
                                    attn_library_close, attn_library_variant, attn_library_infer_dims,
                                    attn_library_workspace_bytes, attn_library_state_bytes, attn_library_state_init,

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <thread>
 
 extern "C" {
 void *attn_memcpy(void *, const void *, size_t);
@@ -178,7 +177,7 @@ TEST_F(Tensors, Counts) {
   expect(ATTN_INVALID_ARGUMENT, "x: expected a tensor, got none", {nullptr, nullptr}, {&y});
   expect(ATTN_UNSUPPORTED, "y: expected a tensor, got none: leaving an output out is not implemented", {&x, nullptr},
          {nullptr});
-  expect(ATTN_INVALID_ARGUMENT, "entry: expected an index below 6, got 9", {&x, nullptr}, {&y}, 9);
+  expect(ATTN_INVALID_ARGUMENT, "entry: expected an index below 7, got 9", {&x, nullptr}, {&y}, 9);
 }
 
 TEST_F(Tensors, TypesAndShapes) {
@@ -342,89 +341,6 @@ TEST_F(Tensors, Dims) {
   EXPECT_EQ(m.library->infer_dims(m.model, COPY, &call, dims, &m.error), ATTN_OK);
   EXPECT_EQ(dims[0], 4);
   EXPECT_EQ(dims[1], -1);
-}
-
-//===----------------------------------------------------------------------===//
-// Dispatch
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// Runs copy with a host; returns the status and keeps the message.
-struct Dispatch : testing::Test {
-  attn_host host = TestModel::plainHost();
-  std::string text;
-  int32_t run() {
-    TestModel m(host);
-    TestTensor x(kF32, {4, 4}), y(kF32, {4, 4});
-    int32_t status = m.run(COPY, {&x, nullptr}, {&y});
-    text = m.text();
-    return status;
-  }
-  void TearDown() override { observed = Observed(); }
-};
-} // namespace
-
-TEST_F(Dispatch, Fail) {
-  TestModel m;
-  TestTensor code(kI64, {});
-  code.ints()[0] = ATTN_RANGE;
-  EXPECT_EQ(m.run(FAIL, {&code}, {}), ATTN_RANGE);
-  EXPECT_EQ(m.text(), "first");
-  EXPECT_EQ(m.error.code, ATTN_RANGE);
-}
-
-TEST_F(Dispatch, Poll) {
-  host.ctx = &observed;
-  observed.dispatches = 3;
-  host.poll = [](void *ctx, uint64_t done, uint64_t total) -> int32_t {
-    static_cast<Observed *>(ctx)->spans += std::to_string(done) + "/" + std::to_string(total) + " ";
-    return done == 2;
-  };
-  host.span = [](void *ctx, const char *op, attn_span_phase phase, int64_t tasks) {
-    static_cast<Observed *>(ctx)->spans += (phase == ATTN_SPAN_BEGIN ? "<" : ">") + std::string(op) + std::to_string(tasks) + " ";
-  };
-  EXPECT_EQ(run(), ATTN_CANCELLED);
-  EXPECT_EQ(text, "cancelled after 2 of 3 ops");
-  EXPECT_EQ(observed.spans, "0/1 <copy16 >copy16 1/2 <more1 >more1 2/3 ");
-}
-
-TEST_F(Dispatch, Op) { // with the cost that the compiler gave
-  host.ctx = &observed;
-  observed.dispatches = 2;
-  host.span = [](void *ctx, const char *, attn_span_phase phase, int64_t) {
-    static_cast<Observed *>(ctx)->spans += phase == ATTN_SPAN_BEGIN ? "<" : ">";
-  };
-  host.op = [](void *ctx, const attn_op_info *op, attn_span_phase phase) {
-    EXPECT_EQ(op->size, sizeof *op);
-    static_cast<Observed *>(ctx)->spans += (phase == ATTN_SPAN_BEGIN ? "(" : ")") + std::string(op->name) + " " +
-                                           std::to_string(op->tasks) + " " + std::to_string(op->flop) + " " +
-                                           std::to_string(op->bytes);
-  };
-  EXPECT_EQ(run(), ATTN_OK) << text;
-  EXPECT_EQ(observed.spans, "<(copy 16 24 8>)copy 16 24 8<(more 1 0 0>)more 1 0 0");
-}
-
-TEST_F(Dispatch, ParallelFor) {
-  host.workers = 3;
-  host.parallel_for = [](void *, int64_t tasks, attn_task_fn fn, void *arg) -> int32_t {
-    std::vector<std::thread> threads;
-    for (uint32_t w = 0; w < 3; ++w)
-      threads.emplace_back([=] {
-        for (int64_t t = w; t < tasks; t += 3)
-          fn(arg, t, w);
-      });
-    for (std::thread &thread : threads)
-      thread.join();
-    return 0;
-  };
-  EXPECT_EQ(run(), ATTN_OK) << text;
-  EXPECT_EQ(observed.workers, 3);
-  host.parallel_for = [](void *, int64_t, attn_task_fn, void *) -> int32_t { return -5; };
-  EXPECT_EQ(run(), ATTN_CALLBACK);
-  EXPECT_EQ(text, "copy: parallel_for returned -5");
-  host.parallel_for = [](void *, int64_t, attn_task_fn fn, void *arg) -> int32_t { return fn(arg, 0, 3); };
-  EXPECT_EQ(run(), ATTN_CALLBACK);
-  EXPECT_EQ(text, "parallel_for: expected a worker below 3, got 3");
 }
 
 //===----------------------------------------------------------------------===//

@@ -15,8 +15,9 @@ extern "C" void attn_dispatch(void *context, void (*kernel)(void *, int64_t, int
 /// Entries of the model. copy: y = x; `x` float32 [n, 3 ≤ n ≤ 8], twice named, and an optional float32 [m].
 /// prefill: input_ids int64 [batch, seq ≤ 512], attention_mask optional [batch, keys]; next int64 [batch] = tokens held
 /// before. fail: code int64 []: attn_fail with it. wide: output [m] of an optional input's dimension. strided: y float32
-/// [n] = first column of x float32 [n, m], any strides; mask float32 [m] as well, optional.
-enum { COPY, PREFILL, FAIL, WIDE, HUGE_WORKSPACE, STRIDED };
+/// [n] = first column of x float32 [n, m], any strides; mask float32 [m] as well, optional. count: ten ops add 1 to every
+/// element of y int64 [1000]; x float32 [] is not read.
+enum { COPY, PREFILL, FAIL, WIDE, HUGE_WORKSPACE, STRIDED, COUNT };
 constexpr uint64_t kWeightsBytes = 128, kTokenBytes = 8;
 inline const char kBuildId[] = "0123456789abcdef0123456789abcdef";
 

@@ -68,10 +68,15 @@ for variant in each_variant(path):
         report.expect("damaged states", True, "")
         state.close()
         memory.free()
-    for schedule, workers in (("shuffle", 4), ("threads", 4)):
+    for schedule, workers in (("shuffle", 4), ("threads", 4), ("gang", 2), ("gang", 5), ("one by one", 2)):
         with Model(path, variant, workers=workers, schedule=schedule) as model, Model(path, variant) as plain:
             ids = report.random.integers(0, 97, (3, 40))
             report.equal("%s %s" % (variant, schedule), model.run("forward", {"input_ids": ids})["logits"], plain.run("forward", {"input_ids": ids})["logits"])
+    # Cancelled and failing inside a gang.
+    with Model(path, variant, workers=2, schedule="gang", poll=lambda done, total: done == 3) as model:
+        report.status(variant + " cancelled gang", mf.CANCELLED, model.run, "forward", {"input_ids": ids})
+    with Model(path, variant, workers=2, schedule="gang") as model:
+        report.status(variant + " failing gang", mf.RANGE, model.run, "forward", {"input_ids": ids + 97})
     # A host whose tasks fail.
     with Model(path, variant, workers=2, schedule="failing") as model:
         report.status(variant + " parallel_for fails", mf.CALLBACK, model.run, "forward", {"input_ids": ids})

@@ -23,6 +23,7 @@ ABI_VERSION = 1
 # attn_state_verb
 LENGTH, TRUNCATE, COPY, FORK, CAPACITY, PAGES, PAGE_OFFSET, PAGE_USES = range(8)
 OPTIONAL, STRIDED = 1, 2
+GANG = 1
 MAX_RANK = 8
 
 # ---- The header's structs ---------------------------------------------------------------------------------
@@ -255,7 +256,8 @@ class Model:
     """An open model file.
 
     schedule: how tasks run. "serial": no parallel_for at all; "shuffle": one thread, random order, random worker
-    indices; "threads": `workers` threads at once; results must not depend on it. "failing": every call fails.
+    indices; "threads": `workers` threads at once; "gang": the same and the host says so, "one by one": it says so and
+    it is not true; results must not depend on it. "failing": every call fails.
     poll(done, total) -> int cancels a run when non-zero.
     """
 
@@ -267,7 +269,7 @@ class Model:
         self.random = random.Random(seed)
         self.memory = {}
         self.poll = poll
-        self.host = Host(sizeof(Host), 0, 1 if self.schedule == "serial" else workers, 0, None, AllocFn(self._alloc),
+        self.host = Host(sizeof(Host), GANG if self.schedule in ("gang", "one by one") else 0, 1 if self.schedule == "serial" else workers, 0, None, AllocFn(self._alloc),
                          FreeFn(self._free),
                          ParallelForFn(self._parallel_for) if self.schedule != "serial" else ParallelForFn(), None, None,
                          PollFn(lambda ctx, done, total: self.poll(done, total)) if poll else PollFn(), None)
@@ -301,6 +303,8 @@ class Model:
     def _parallel_for(self, ctx, tasks, fn, arg):
         if self.schedule == "failing":
             return 77
+        if self.schedule == "one by one":
+            return max(fn(arg, task, 0) for task in range(tasks))
         if self.schedule == "shuffle":
             order = list(range(tasks))
             self.random.shuffle(order)

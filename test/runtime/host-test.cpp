@@ -23,6 +23,14 @@ TEST(Host, Defaults) {
   attn_runtime_free(nullptr);
 }
 
+TEST(Host, PromisesNoGangWithoutCpus) { // tasks of gangs spin
+  attn_runtime_options options = {sizeof options, attn_default_threads() + 1, 0, 0, nullptr, nullptr};
+  attn_runtime *runtime = nullptr;
+  ASSERT_EQ(attn_runtime_create(&options, &runtime, nullptr), 0);
+  EXPECT_EQ(attn_runtime_host(runtime)->flags, 0u);
+  attn_runtime_free(runtime);
+}
+
 TEST(Host, TooManyThreads) {
   Error error;
   attn_runtime *runtime = nullptr;

@@ -1,104 +1,5 @@
-/* Run.c: one call of an entry: check, describe the tensors to the generated code, run, commit. */
+/* Run.c: one call of an entry: check, describe the tensors to the generated code, run (Dispatch.c), commit. */
 #include "Support.h"
-
-/* ---- What generated code calls ---------------------------------------------------------------------- */
-
-typedef struct context {
-  const attn_host *host;
-  attn_error *error; /* written by whoever sets status first; may be NULL */
-  uint64_t done, total; /* ops */
-  int32_t status;    /* sticky; atomic */
-} context;
-
-typedef void (*kernel_fn)(void *arg, int64_t task, int64_t worker);
-
-typedef struct job {
-  context *ctx;
-  kernel_fn kernel;
-  void *arg;
-} job;
-
-static int32_t status_of(const context *ctx) { return __atomic_load_n(&ctx->status, __ATOMIC_RELAXED); }
-
-/* Whether the caller is the first to fail, and may write the message. */
-static int claim(context *ctx, int32_t status) {
-  int32_t none = ATTN_OK;
-  return __atomic_compare_exchange_n(&ctx->status, &none, status, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-}
-
-void attn_fail(context *ctx, int32_t status, const char *message) {
-  if (claim(ctx, status))
-    fail_with(ctx->error, status, message);
-}
-
-static int32_t run_task(void *arg, int64_t task, uint32_t worker) {
-  job *j = arg;
-  if (worker >= j->ctx->host->workers) { /* it selects scratch memory */
-    if (claim(j->ctx, ATTN_CALLBACK)) {
-      text t = begin(j->ctx->error, ATTN_CALLBACK);
-      put(&t, "parallel_for: expected a worker below ");
-      put_uint(&t, j->ctx->host->workers);
-      put(&t, ", got ");
-      put_uint(&t, worker);
-      end(&t);
-    }
-    return ATTN_CALLBACK;
-  }
-  if (status_of(j->ctx) == ATTN_OK)
-    j->kernel(j->arg, task, worker);
-  return status_of(j->ctx);
-}
-
-static void tell(const attn_host *host, const attn_op_info *info, attn_span_phase phase) {
-  if (host->span)
-    host->span(host->ctx, info->name, phase, info->tasks);
-  if (host->op)
-    host->op(host->ctx, info, phase);
-}
-
-/* One op: `count` tasks, between a poll and its span. A no-op once the run has failed. flop and bytes: attn_op_info. */
-void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, const char *op, int64_t flop,
-                   int64_t bytes) {
-  const attn_host *host = ctx->host;
-  if (status_of(ctx) != ATTN_OK)
-    return;
-  if (count <= 0) { /* an empty op: no reason to wake anyone */
-    ++ctx->done;
-    return;
-  }
-  if (ctx->total <= ctx->done)
-    ctx->total = ctx->done + 1;
-  if (host->poll && host->poll(host->ctx, ctx->done, ctx->total) != 0) {
-    if (claim(ctx, ATTN_CANCELLED)) {
-      text t = begin(ctx->error, ATTN_CANCELLED);
-      put(&t, "cancelled after ");
-      put_uint(&t, ctx->done);
-      put(&t, " of ");
-      put_uint(&t, ctx->total);
-      put(&t, " ops");
-      end(&t);
-    }
-    return;
-  }
-  attn_op_info info = {sizeof info, op, count, (uint64_t)flop, (uint64_t)bytes};
-  tell(host, &info, ATTN_SPAN_BEGIN);
-  job j = {ctx, kernel, arg};
-  int32_t status = 0;
-  if (host->parallel_for)
-    status = host->parallel_for(host->ctx, count, run_task, &j);
-  else
-    for (int64_t t = 0; t < count && status == 0; ++t)
-      status = run_task(&j, t, 0);
-  tell(host, &info, ATTN_SPAN_END);
-  if (status != 0 && claim(ctx, ATTN_CALLBACK)) {
-    text t = begin(ctx->error, ATTN_CALLBACK);
-    put(&t, op);
-    put(&t, ": parallel_for returned ");
-    put_int(&t, status);
-    end(&t);
-  }
-  ++ctx->done;
-}
 
 /* ---- Memref descriptors ----------------------------------------------------------------------------- */
 
@@ -346,11 +247,9 @@ int32_t attn_library_run(const attn_model *model, uint32_t index, const attn_cal
   if ((status = check_workspace(entry, call, needed, error)) != ATTN_OK)
     return status;
 
-  context ctx = {&model->host, error, 0, model->code[index].ops, ATTN_OK};
   memref tensors[ATTN_MAX_TENSORS], pages, table, past, weights, workspace;
   const void *args[ATTN_MAX_TENSORS + 8];
-  uint32_t n = 0, m = 0;
-  args[n++] = &ctx;
+  uint32_t n = 1, m = 0; /* args[0]: dispatch's */
   for (uint32_t i = 0; i < entry->n_in; ++i) {
     describe_tensor(&tensors[m], &entry->in[i], call->in[i]);
     args[n++] = &tensors[m++];
@@ -379,9 +278,8 @@ int32_t attn_library_run(const attn_model *model, uint32_t index, const attn_cal
   args[n++] = &weights;
   args[n++] = &workspace;
   args[n++] = (const void *)(uintptr_t)model->host.workers;
-  model->code[index].run(args);
 
-  status = status_of(&ctx);
+  status = run_entry(model, index, args, error);
   for (int64_t r = 0; r < batch; ++r)
     end_append(s, (uint32_t)slot_of(call, r), seq, status == ATTN_OK);
   return status;

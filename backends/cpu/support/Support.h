@@ -90,6 +90,9 @@ int32_t check_pages(const attn_entry *entry, const attn_state *s, uint32_t slot,
 void begin_append(attn_state *s, uint32_t slot, int64_t seq, int64_t row);
 void end_append(attn_state *s, uint32_t slot, int64_t seq, int succeeded);
 
+/* Runs the generated code of an entry; args[0] is set here. The first failure of any of its tasks. */
+int32_t run_entry(const attn_model *model, uint32_t index, const void **args, attn_error *error);
+
 /* Entries of attn_library. */
 int32_t attn_library_open(const attn_host *, const attn_open_options *, attn_model **, attn_error *);
 void attn_library_close(attn_model *);

@@ -1,0 +1,228 @@
+/* Dispatch.c: what generated code calls, and how its ops get onto the host's threads.
+ *
+ * Each op is one parallel_for of the host or, with ATTN_HOST_GANG, the whole run is one parallel_for of `workers` tasks, a
+ * gang: threads are woken once. The task that begins first leads. It executes the entry and publishes the ops:
+ *
+ *   leader, for each op                           the others
+ *   write kernel, arg, count; done = 0            spin until left != 0; end when it is OVER
+ *   left = count                                  if left > 0: take a task by left -= 1 (atomically)
+ *   take tasks until left == 0                    run it; take more
+ *   spin until done + its own tasks == count      left == 0: done += tasks that were run
+ *
+ * Who has taken a task counts it out before the leader goes on, so the op's fields hold still under him, and its captures,
+ * on the leader's stack, live. Nobody else is waited for: a thread that comes late finds the tasks of a later op, or OVER.
+ * Since the leader is the first and needs nobody, a host that sets the flag and runs tasks one by one loses only speed. */
+#include "Support.h"
+
+/* Two lines: neighbouring lines are fetched in pairs. */
+#define LINE 128
+#define OVER (-1)
+
+typedef struct gang gang;
+typedef struct context {
+  const attn_host *host;
+  attn_error *error;    /* written by whoever sets status first; may be NULL */
+  uint64_t done, total; /* ops */
+  int32_t status;       /* sticky; atomic */
+  gang *gang;           /* NULL: every op is a parallel_for */
+} context;
+
+typedef void (*kernel_fn)(void *arg, int64_t task, int64_t worker);
+
+typedef struct job {
+  context *ctx;
+  kernel_fn kernel;
+  void *arg;
+  int64_t count;
+} job;
+
+struct gang {
+  context *ctx;
+  job job; /* the op's; only for who has taken a task */
+  void (*run)(const void *const *args); /* the entry */
+  const void *const *args;
+  int64_t worker; /* of the leader */
+  int32_t led;    /* atomic: there is a leader */
+  _Alignas(LINE) int64_t left; /* atomic: tasks of the job not yet taken, or OVER */
+  _Alignas(LINE) int64_t done; /* atomic: tasks that others than the leader ran */
+};
+
+static int32_t status_of(const context *ctx) { return __atomic_load_n(&ctx->status, __ATOMIC_RELAXED); }
+
+/* Whether the caller is the first to fail, and may write the message. */
+static int claim(context *ctx, int32_t status) {
+  int32_t none = ATTN_OK;
+  return __atomic_compare_exchange_n(&ctx->status, &none, status, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+void attn_fail(context *ctx, int32_t status, const char *message) {
+  if (claim(ctx, status))
+    fail_with(ctx->error, status, message);
+}
+
+/* A worker's number selects scratch memory. */
+static int32_t check_worker(context *ctx, uint32_t worker) {
+  if (worker < ctx->host->workers)
+    return ATTN_OK;
+  if (claim(ctx, ATTN_CALLBACK)) {
+    text t = begin(ctx->error, ATTN_CALLBACK);
+    put(&t, "parallel_for: expected a worker below ");
+    put_uint(&t, ctx->host->workers);
+    put(&t, ", got ");
+    put_uint(&t, worker);
+    end(&t);
+  }
+  return ATTN_CALLBACK;
+}
+
+static int32_t run_task(void *arg, int64_t task, uint32_t worker) {
+  job *j = arg;
+  int32_t status = check_worker(j->ctx, worker);
+  if (status != ATTN_OK)
+    return status;
+  if (status_of(j->ctx) == ATTN_OK)
+    j->kernel(j->arg, task, worker);
+  return status_of(j->ctx);
+}
+
+/* A failed parallel_for, unless its tasks have said why. */
+static void check_parallel_for(context *ctx, const char *what, int32_t result) {
+  if (result == 0 || !claim(ctx, ATTN_CALLBACK))
+    return;
+  text t = begin(ctx->error, ATTN_CALLBACK);
+  put(&t, what);
+  put(&t, ": parallel_for returned ");
+  put_int(&t, result);
+  end(&t);
+}
+
+/* ---- Gangs ------------------------------------------------------------------------------------------ */
+
+static void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* Takes tasks of the job until there are none left; returns how many. */
+static int64_t take_tasks(gang *g, int64_t worker) {
+  int64_t taken = 0;
+  int64_t left = __atomic_load_n(&g->left, __ATOMIC_RELAXED);
+  while (left > 0)
+    if (__atomic_compare_exchange_n(&g->left, &left, left - 1, 1, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+      if (status_of(g->ctx) == ATTN_OK)
+        g->job.kernel(g->job.arg, g->job.count - left, worker);
+      ++taken;
+      left = __atomic_load_n(&g->left, __ATOMIC_RELAXED);
+    }
+  return taken;
+}
+
+/* A job of the leader: returns when all its tasks are done. */
+static void lead_job(gang *g, const job *j) {
+  g->job = *j;
+  if (j->count == 1) { /* nobody else has to know */
+    j->kernel(j->arg, 0, g->worker);
+    return;
+  }
+  __atomic_store_n(&g->done, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&g->left, j->count, __ATOMIC_RELEASE);
+  int64_t others = j->count - take_tasks(g, g->worker);
+  while (__atomic_load_n(&g->done, __ATOMIC_ACQUIRE) != others)
+    relax();
+}
+
+/* A task of the gang. */
+static int32_t join(void *arg, int64_t task, uint32_t worker) {
+  gang *g = arg;
+  int32_t status = check_worker(g->ctx, worker);
+  if (status != ATTN_OK)
+    return status;
+  if (!__atomic_exchange_n(&g->led, 1, __ATOMIC_RELAXED)) {
+    g->worker = worker;
+    g->run(g->args);
+    __atomic_store_n(&g->left, OVER, __ATOMIC_RELEASE);
+    return status_of(g->ctx);
+  }
+  for (int64_t left; (left = __atomic_load_n(&g->left, __ATOMIC_RELAXED)) != OVER;) {
+    int64_t taken = left ? take_tasks(g, worker) : 0;
+    if (taken)
+      __atomic_fetch_add(&g->done, taken, __ATOMIC_RELEASE);
+    else
+      relax();
+  }
+  return ATTN_OK;
+}
+
+int32_t run_entry(const attn_model *model, uint32_t index, const void **args, attn_error *error) {
+  const attn_host *host = &model->host;
+  const attn_code *code = &model->code[index];
+  context ctx = {host, error, 0, code->ops, ATTN_OK, NULL};
+  args[0] = &ctx;
+  if (!(host->flags & ATTN_HOST_GANG) || !host->parallel_for || host->workers == 1) {
+    code->run(args);
+    return status_of(&ctx);
+  }
+  gang g = {.ctx = &ctx, .run = code->run, .args = args};
+  ctx.gang = &g;
+  const char *name = attn_descriptor.library->entries[index].name;
+  check_parallel_for(&ctx, name, host->parallel_for(host->ctx, host->workers, join, &g));
+  if (!g.led && claim(&ctx, ATTN_CALLBACK)) {
+    text t = begin(error, ATTN_CALLBACK);
+    put(&t, name);
+    put(&t, ": parallel_for ran none of its tasks");
+    end(&t);
+  }
+  return status_of(&ctx);
+}
+
+/* ---- Ops -------------------------------------------------------------------------------------------- */
+
+static void tell(const attn_host *host, const attn_op_info *info, attn_span_phase phase) {
+  if (host->span)
+    host->span(host->ctx, info->name, phase, info->tasks);
+  if (host->op)
+    host->op(host->ctx, info, phase);
+}
+
+/* One op: `count` tasks, between a poll and its span. A no-op once the run has failed. flop and bytes: attn_op_info. */
+void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, const char *op, int64_t flop,
+                   int64_t bytes) {
+  const attn_host *host = ctx->host;
+  if (status_of(ctx) != ATTN_OK)
+    return;
+  if (count <= 0) { /* an empty op: no reason to wake anyone */
+    ++ctx->done;
+    return;
+  }
+  if (ctx->total <= ctx->done)
+    ctx->total = ctx->done + 1;
+  if (host->poll && host->poll(host->ctx, ctx->done, ctx->total) != 0) {
+    if (claim(ctx, ATTN_CANCELLED)) {
+      text t = begin(ctx->error, ATTN_CANCELLED);
+      put(&t, "cancelled after ");
+      put_uint(&t, ctx->done);
+      put(&t, " of ");
+      put_uint(&t, ctx->total);
+      put(&t, " ops");
+      end(&t);
+    }
+    return;
+  }
+  attn_op_info info = {sizeof info, op, count, (uint64_t)flop, (uint64_t)bytes};
+  tell(host, &info, ATTN_SPAN_BEGIN);
+  job j = {ctx, kernel, arg, count};
+  int32_t status = 0;
+  if (ctx->gang)
+    lead_job(ctx->gang, &j);
+  else if (host->parallel_for)
+    status = host->parallel_for(host->ctx, count, run_task, &j);
+  else
+    for (int64_t t = 0; t < count && status == 0; ++t)
+      status = run_task(&j, t, 0);
+  tell(host, &info, ATTN_SPAN_END);
+  check_parallel_for(ctx, op, status);
+  ++ctx->done;
+}
