@@ -89,6 +89,10 @@ llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text, bool bf16Mat
     if (llvm::Error error = addTarget(name, *backend, bf16Math, selection))
       return std::move(error);
   }
+  for (const TargetRow *row : selection.rows)
+    if (row->arch != selection.rows[0]->arch)
+      return fail("--target: expected targets of one architecture, got " + selection.rows[0]->name + " and " +
+                  row->name);
   // Best first, whatever the order on the command line: that is the order of choice at open.
   llvm::sort(selection.rows, [](const TargetRow *a, const TargetRow *b) { return a < b; });
   return selection;

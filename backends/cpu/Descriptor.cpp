@@ -4,6 +4,7 @@
 #include "backends/cpu/support/Descriptor.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/Module.h"
@@ -14,10 +15,16 @@
 namespace attnc {
 using namespace llvm;
 
-/// support/*.c as bitcode.
-static const unsigned char supportBitcode[] = {
-#include "backends/cpu/SupportBitcode.inc"
+/// support/*.c as bitcode, per architecture.
+static const unsigned char supportX86[] = {
+#include "backends/cpu/x86_64/SupportBitcode.inc"
 };
+static const unsigned char supportAArch64[] = {
+#include "backends/cpu/aarch64/SupportBitcode.inc"
+};
+static StringRef supportBitcode(StringRef arch) {
+  return toStringRef(arch == "aarch64" ? ArrayRef(supportAArch64) : ArrayRef(supportX86));
+}
 
 static Error fail(const Twine &message) {
   return createStringError(inconvertibleErrorCode(), "internal error: " + message);
@@ -144,8 +151,8 @@ static Expected<Constant *> buildLibrary(Module &module, TableBuilder &table, co
 
 Expected<std::unique_ptr<Module>> buildLibraryModule(const ModelInterface &model, const CodeOptions &options,
                                                      ArrayRef<const TargetRow *> rows, LLVMContext &context) {
-  StringRef bitcode(reinterpret_cast<const char *>(supportBitcode), sizeof supportBitcode);
-  Expected<std::unique_ptr<Module>> parsed = parseBitcodeFile(MemoryBufferRef(bitcode, "support"), context);
+  Expected<std::unique_ptr<Module>> parsed =
+      parseBitcodeFile(MemoryBufferRef(supportBitcode(rows[0]->arch), "support"), context);
   if (!parsed)
     return parsed.takeError();
   std::unique_ptr<Module> module = std::move(*parsed);

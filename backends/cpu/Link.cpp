@@ -18,9 +18,9 @@ static Error fail(const Twine &message) { return createStringError(inconvertible
 
 /// Of the segment that holds the weights, in the file and in memory: pages of 64 KiB exist.
 static constexpr uint64_t kWeightsAlign = 64 << 10;
-static constexpr uint64_t kPage = 4 << 10;
 
 /// Text, constants, what the dynamic linker patches and then protects, and last the weights, which have no bytes yet.
+/// Each begins at the largest page that the architecture has: 4 KiB on x86-64, 64 KiB on AArch64.
 static std::string linkerScript(uint64_t weightsBytes) {
   std::string script = R"(
 PHDRS {
@@ -44,14 +44,14 @@ SECTIONS {
   .relr.dyn : { *(.relr.dyn) }
   .rodata : { *(.rodata .rodata.*) }
   .eh_frame : { KEEP(*(.eh_frame)) }
-  . = ALIGN(0x1000);
+  . = ALIGN(CONSTANT(MAXPAGESIZE));
   .text : { *(.text .text.*) } :text
   .plt : { *(.plt) }
-  . = ALIGN(0x1000);
+  . = ALIGN(CONSTANT(MAXPAGESIZE));
   .data.rel.ro : { *(.data.rel.ro .data.rel.ro.*) } :relro :protect
   .dynamic : { *(.dynamic) } :relro :protect :dynamic
   .got : { *(.got) *(.got.plt) } :relro :protect
-  . = ALIGN(0x1000);
+  . = ALIGN(CONSTANT(MAXPAGESIZE));
   .data : { *(.data .data.*) } :data
   .bss : { *(.bss .bss.*) } :data
 )";
@@ -169,9 +169,12 @@ static Error finishSegments(LinkedFile &file, uint64_t weightsBytes) {
     if (segment.p_type != ELF::PT_GNU_RELRO)
       continue;
     for (auto &load : MutableArrayRef(segments, header->e_phnum))
-      if (load.p_type == ELF::PT_LOAD && load.p_vaddr == segment.p_vaddr)
-        load.p_memsz = std::max<uint64_t>(load.p_memsz, alignTo(segment.p_memsz, kPage));
-    segment.p_memsz = alignTo(segment.p_memsz, kPage);
+      if (load.p_type == ELF::PT_LOAD && load.p_vaddr == segment.p_vaddr) {
+        if (load.p_align == 0) // of the largest page
+          return corrupt();
+        segment.p_memsz = alignTo(segment.p_memsz, load.p_align);
+        load.p_memsz = std::max<uint64_t>(load.p_memsz, segment.p_memsz);
+      }
   }
   if (!weightsBytes)
     return Error::success();

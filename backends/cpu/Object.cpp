@@ -34,8 +34,8 @@ namespace {
 struct CodeGenJob {
   std::unique_ptr<LLVMContext> context;
   std::unique_ptr<Module> module;
-  std::string name, cpu, features;
-  bool support = false; ///< the library's object: plain x86-64, not sanitized
+  std::string name, arch, cpu, features;
+  bool support = false; ///< the library's object: the architecture's baseline, not sanitized
 };
 } // namespace
 
@@ -48,7 +48,7 @@ static Expected<std::unique_ptr<TargetMachine>> createMachine(const CodeGenJob &
     InitializeAllAsmPrinters();
     InitializeAllAsmParsers(); // for the support code's inline assembly
   });
-  Triple triple("x86_64-unknown-linux-gnu");
+  Triple triple(job.arch + "-unknown-linux-gnu");
   std::string text;
   const Target *target = TargetRegistry::lookupTarget(triple, text);
   if (!target)
@@ -180,6 +180,8 @@ public:
   }
 
   Error addVariant(const TargetRow &row, mlir::ModuleOp module) override {
+    if (!rows.empty() && rows[0]->arch != row.arch) // stages that were fed back in
+      return fail("expected modules for one architecture, got " + rows[0]->name + " and " + row.name);
     CodeGenJob job;
     job.context = std::make_unique<LLVMContext>();
     Expected<std::unique_ptr<Module>> built = buildVariantModule(model, rows.size(), module, *job.context);
@@ -187,6 +189,7 @@ public:
       return built.takeError();
     job.module = std::move(*built);
     job.name = row.name.str();
+    job.arch = row.arch.str();
     job.cpu = row.cpu.str();
     job.features = row.features.str();
     rows.push_back(&row);
@@ -202,7 +205,8 @@ public:
       return library.takeError();
     job.module = std::move(*library);
     job.name = "library";
-    job.cpu = "x86-64";
+    job.arch = rows[0]->arch.str();
+    job.cpu = job.arch == "x86_64" ? "x86-64" : "generic";
     job.support = true;
     std::vector<CodeObject> result;
     Expected<CodeObject> first = generate(std::move(job), options, assembly);

@@ -16,6 +16,8 @@ static const TargetRow rows[] = {
      ATTN_CPU_BF16_DOT | ATTN_CPU_X86_V4 | ATTN_CPU_X86_V3, 16, 8, 2, 4, 64, 64, true},
     {"x86-64-v4", "x86_64", "x86-64-v4", "-prefer-256-bit", ATTN_CPU_X86_V4 | ATTN_CPU_X86_V3, 16, 8, 2, 4, 64, 64},
     {"x86-64-v3", "x86_64", "x86-64-v3", "", ATTN_CPU_X86_V3, 8, 6, 1, 6, 16, 60},
+    {"aarch64-bf16", "aarch64", "generic", "+v8a,+neon,+bf16", ATTN_CPU_BF16_DOT_ARM, 4, 6, 1, 4, 16, 60, true},
+    {"aarch64", "aarch64", "generic", "+v8a,+neon", 0, 4, 6, 1, 4, 16, 60},
 };
 
 /// Zen 4 and later multiply bf16 twice as fast as f32; Intel's cores without AMX half as fast.
@@ -26,6 +28,8 @@ static bool runsHere(const TargetRow &row) {
   auto all = [&](llvm::ArrayRef<const char *> names) {
     return llvm::all_of(names, [&](const char *name) { return features.lookup(name); });
   };
+  if (row.needs & ATTN_CPU_BF16_DOT_ARM && !all({"bf16"}))
+    return false;
   if (row.needs & ATTN_CPU_BF16_DOT && !(isAMD() && all({"avx512bf16"})))
     return false;
   if (row.needs & ATTN_CPU_X86_V4 && !all({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}))

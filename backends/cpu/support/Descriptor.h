@@ -17,7 +17,8 @@
 enum attn_cpu_needs {
   ATTN_CPU_X86_V3 = 1u, /* AVX2, FMA, F16C, BMI1, BMI2, LZCNT, MOVBE */
   ATTN_CPU_X86_V4 = 2u, /* v3 and AVX-512 F, BW, CD, DQ, VL */
-  ATTN_CPU_BF16_DOT = 4u /* AVX512_BF16 where it is faster than f32: AMD */
+  ATTN_CPU_BF16_DOT = 4u, /* AVX512_BF16 where it is faster than f32: AMD */
+  ATTN_CPU_BF16_DOT_ARM = 8u /* FEAT_BF16; the rest of AArch64's baseline needs nothing */
 };
 
 /* The code of one entry in one variant. */

@@ -1,10 +1,13 @@
 /* Library.c: the query function, choice of the variant, weights. */
 #include "Support.h"
 
+#if defined(__x86_64__)
 #include <cpuid.h>
+#endif
 
 /* ---- The CPU ---------------------------------------------------------------------------------------- */
 
+#if defined(__x86_64__)
 static uint64_t enabled_state(void) { /* registers that the operating system saves: XCR0 */
   uint32_t low, high;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -37,6 +40,14 @@ static uint32_t cpu_offers(void) {
   uint32_t dot = v4 && is_amd() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1u << 5 /* AVX512_BF16 */;
   return ATTN_CPU_X86_V3 | (v4 ? ATTN_CPU_X86_V4 : 0) | (dot ? ATTN_CPU_BF16_DOT : 0);
 }
+
+#elif defined(__aarch64__)
+static uint32_t cpu_offers(void) {
+  uint64_t isar1; /* Linux lets programs read it: the kernel answers */
+  __asm__("mrs %0, ID_AA64ISAR1_EL1" : "=r"(isar1));
+  return isar1 >> 44 & 0xf /* BF16 */ ? ATTN_CPU_BF16_DOT_ARM : 0;
+}
+#endif
 
 /* The best variant that runs here, or the one named; n_variants with the error set if there is none. */
 static uint32_t choose_variant(const char *name, attn_error *error) {
