@@ -46,7 +46,8 @@ def Attn_EmbeddingOp : Attn_DualOp<"embedding", [AttrSizedOperandSegments]> {
   let description = [{
     `result[b, s, :] = table[ids[b, s], :] (+ residual[b, s, :])`, computed in the result's type.
     `ids [batch, seq]`, `table [entries, width]` or packed (see `attn-pack-weights`).
-    An id outside `0 ≤ id < entries` stops the run with the status `range`.
+    An id outside `0 ≤ id < entries` stops the run with the status `range`. Where `ids` is an optional argument that is
+    absent at run time, every id is 0.
 
     ```mlir
     %x = attn.embedding %ids, %wte : (tensor<?x?xi64>, tensor<50257x768xf32>) -> tensor<?x?x768xf32>

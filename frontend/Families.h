@@ -8,6 +8,7 @@ namespace attnc {
 
 struct ImportContext;
 
+llvm::Error importBert(ImportContext &import);
 llvm::Error importGPT2(ImportContext &import);
 
 } // namespace attnc

@@ -18,6 +18,7 @@ namespace attnc {
 
 ArrayRef<Family> families() {
   static const Family table[] = {
+      {"bert", "BERT: post-norm encoder with learned positions and token types", importBert},
       {"gpt2", "GPT-2: pre-norm decoder with learned positions", importGPT2},
   };
   return table;

@@ -28,10 +28,17 @@ template <typename Op> struct RowPattern : OpRewritePattern<Op> {
 
 int64_t lastDim(Value memref) { return cast<MemRefType>(memref.getType()).getShape().back(); }
 
-/// Whether an optional argument was given at run time.
-Value isGiven(Emit &e, Value memref) {
+/// `read()` where an optional argument was given at run time, else `otherwise`.
+Value ifGiven(Emit &e, Value memref, Value otherwise, function_ref<Value()> read) {
   Value pointer = memref::ExtractAlignedPointerAsIndexOp::create(e.b, e.loc, memref);
-  return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, pointer, e.idx(0));
+  Value given = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, pointer, e.idx(0));
+  auto choose = scf::IfOp::create(e.b, e.loc, TypeRange(otherwise.getType()), given, /*withElse=*/true);
+  OpBuilder::InsertionGuard guard(e.b);
+  e.b.setInsertionPointToStart(choose.thenBlock());
+  scf::YieldOp::create(e.b, e.loc, ValueRange(read()));
+  e.b.setInsertionPointToStart(choose.elseBlock());
+  scf::YieldOp::create(e.b, e.loc, ValueRange(otherwise));
+  return choose.getResult(0);
 }
 
 /// Fails the run if `value` is outside 0 ≤ value < size; returns it, or 0 then.
@@ -116,14 +123,24 @@ struct EmitEmbedding : RowPattern<EmbeddingOp> {
     auto table = cast<MemRefType>(op.getTable().getType());
     int64_t entries = op.getEntries().value_or(table.getDimSize(0));
     e.loop(e.idx(0), e.dim(op.getIds(), 0), 1, [&](Value r) {
-      Value id = inRange(e, e.toIndex(e.load1(op.getIds(), r)), e.idx(entries),
-                         "embedding: expected ids in [0, " + Twine(entries) + ")");
+      Value id = ifGiven(e, op.getIds(), e.idx(0), [&] {
+        return inRange(e, e.toIndex(e.load1(op.getIds(), r)), e.idx(entries),
+                       "embedding: expected ids in [0, " + Twine(entries) + ")");
+      });
+      if (table.getRank() == 2) {
+        e.overVectors(k, {}, [&](Value j, Value mask, ValueRange) -> SmallVector<Value> {
+          Value x = e.load(op.getTable(), {id, j}, mask);
+          if (op.getResidual())
+            x = e.addf(x, e.load(op.getResidual(), {r, j}, mask));
+          e.store(x, op.getInit(), {r, j}, mask);
+          return {};
+        });
+        return;
+      }
       // One value at a time: a row of a packed table is strided, and this is far from any hot loop.
       e.loop(e.idx(0), e.idx(k), 1, [&](Value j) {
         Value x;
-        if (table.getRank() == 2)
-          x = e.load1(op.getTable(), {id, j});
-        else if (table.getRank() == 3)
+        if (table.getRank() == 3)
           x = e.load1(op.getTable(), {e.divFloor(id, kPanel), j, e.rem(id, e.idx(kPanel))});
         else
           x = e.load1(op.getTable(),
@@ -239,15 +256,8 @@ struct EmitPositions : RowPattern<PositionsOp> {
         Value past = cache ? e.toIndex(e.load1(cache.getPast(), b)) : e.idx(0);
         e.loop(e.idx(0), e.dim(op.getInit(), 1), 1, [&](Value s) {
           Value p = arith::IndexCastOp::create(e.b, e.loc, type, e.add(past, s));
-          if (op.getGiven()) {
-            auto choose = scf::IfOp::create(e.b, e.loc, TypeRange(type), isGiven(e, op.getGiven()), true);
-            OpBuilder::InsertionGuard guard(e.b);
-            e.b.setInsertionPointToStart(choose.thenBlock());
-            scf::YieldOp::create(e.b, e.loc, ValueRange(e.load1(op.getGiven(), {b, s})));
-            e.b.setInsertionPointToStart(choose.elseBlock());
-            scf::YieldOp::create(e.b, e.loc, ValueRange(p));
-            p = choose.getResult(0);
-          }
+          if (op.getGiven())
+            p = ifGiven(e, op.getGiven(), p, [&] { return e.load1(op.getGiven(), {b, s}); });
           e.store1(p, op.getInit(), {b, s});
         });
       });
@@ -260,17 +270,11 @@ struct EmitSelectToken : RowPattern<SelectTokenOp> {
   void emit(Emit &e, SelectTokenOp op) const override {
     forTasks(e, e.dim(op.getInit(), 0), "select_token", [&](Value b) {
       Value size = e.dim(op.getInput(), 1), at = e.sub(size, e.idx(1));
-      if (op.getAt()) {
-        auto choose = scf::IfOp::create(e.b, e.loc, TypeRange(e.b.getIndexType()), isGiven(e, op.getAt()), true);
-        OpBuilder::InsertionGuard guard(e.b);
-        e.b.setInsertionPointToStart(choose.thenBlock());
-        Value given = inRange(e, e.toIndex(e.load1(op.getAt(), b)), size,
-                              "select_token: expected an index within the sequence");
-        scf::YieldOp::create(e.b, e.loc, ValueRange(given));
-        e.b.setInsertionPointToStart(choose.elseBlock());
-        scf::YieldOp::create(e.b, e.loc, ValueRange(at));
-        at = choose.getResult(0);
-      }
+      if (op.getAt())
+        at = ifGiven(e, op.getAt(), at, [&] {
+          return inRange(e, e.toIndex(e.load1(op.getAt(), b)), size,
+                         "select_token: expected an index within the sequence");
+        });
       int64_t k = lastDim(op.getInit());
       auto copy = [&](Value j) { e.store1(e.load1(op.getInput(), {b, at, j}), op.getInit(), {b, j}); };
       e.loop(e.idx(0), ShapedType::isDynamic(k) ? e.dim(op.getInit(), 1) : e.idx(k), 1, copy);

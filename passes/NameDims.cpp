@@ -191,9 +191,11 @@ void FunctionDims::visit(Operation *op, SymbolTableCollection &symbols) {
     return;
   }
   if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
-    if (slice.getType().getRank() == slice.getSourceType().getRank())
-      for (auto [d, size] : llvm::enumerate(slice.getMixedSizes()))
-        unifySize(slice.getResult(), d, size);
+    llvm::SmallBitVector dropped = slice.getDroppedDims();
+    int64_t next = 0;
+    for (auto [d, size] : llvm::enumerate(slice.getMixedSizes()))
+      if (!dropped.test(d))
+        unifySize(slice.getResult(), next++, size);
     return;
   }
   auto reify = dyn_cast<ReifyRankedShapedTypeOpInterface>(op);

@@ -15,6 +15,11 @@ tables = {kind: module.weight("table_" + kind, random.standard_normal((37, 13)),
 for kind in tables:
     module.entry("embed_" + kind, [ids_argument], [("y", HIDDEN, "%y")],
                  "%%y = attn.embedding %%ids, %%table_%s : (%s, %s) -> %s" % (kind, IDS, tensor((37, 13), kind), HIDDEN), weights=["table_" + kind])
+# Ids that may be left out: row 0. A width of whole vectors and a rest.
+WIDE = tensor(("?", "?", 37))
+types = module.weight("types", random.standard_normal((3, 37)), "bf16")
+module.entry("embed_optional", [("r", WIDE, ["batch", "seq"]), ("ids", IDS, ["batch", "seq"], True)], [("y", WIDE, "%y")],
+             "%%y = attn.embedding %%ids, %%types residual %%r : (%s, %s, %s) -> %s" % (IDS, tensor((3, 37), "bf16"), WIDE, WIDE), weights=["types"])
 module.entry("embed_i32", [("ids", IDS32, ["batch", "seq"])], [("y", HIDDEN, "%y")],
              "%%y = attn.embedding %%ids, %%table_f32 : (%s, %s) -> %s" % (IDS32, tensor((37, 13)), HIDDEN), weights=["table_f32"])
 module.entry("embed_add", [ids_argument, ("r", HIDDEN, ["batch", "seq"])], [("y", HIDDEN, "%y")],
@@ -41,6 +46,9 @@ for variant in each_variant(path):
             report.equal(label + " i32 ids", model.run("embed_i32", {"ids": ids.astype(np.int32)})["y"], tables["f32"][ids])
             r = random.standard_normal((batch, seq, 13)).astype(np.float32)
             report.equal(label + " residual", model.run("embed_add", {"ids": ids, "r": r})["y"], tables["f32"][ids] + r)
+            r = random.standard_normal((batch, seq, 37)).astype(np.float32)
+            report.equal(label + " optional ids", model.run("embed_optional", {"r": r, "ids": ids % 3})["y"], types[ids % 3] + r)
+            report.equal(label + " ids left out", model.run("embed_optional", {"r": r})["y"], types[0] + r)
             table = tables["bf16"].astype(np.float64)
             report.close(label + " tied", model.run("tied", {"ids": ids})["y"], table[ids] @ table.T, 2e-6)
             here = np.broadcast_to(np.arange(seq) % 37, (batch, seq))

@@ -244,9 +244,9 @@ TEST_F(Broken, Directory) {
   EXPECT_EQ(import("{}"), "DIR/config.json: expected 'model_type' to be a string, got none");
   EXPECT_EQ(import(R"({"model_type":["gpt2"]})"),
             "DIR/config.json: expected 'model_type' to be a string, got an array\n"
-            "DIR/config.json: expected 'model_type' to be one of gpt2, got ''");
-  EXPECT_EQ(import(R"({"model_type":"bert"})"),
-            "DIR/config.json: expected 'model_type' to be one of gpt2, got 'bert'");
+            "DIR/config.json: expected 'model_type' to be one of bert, gpt2, got ''");
+  EXPECT_EQ(import(R"({"model_type":"t5"})"),
+            "DIR/config.json: expected 'model_type' to be one of bert, gpt2, got 't5'");
   EXPECT_EQ(import(R"({"model_type":"gpt2","quantization_config":{"quant_method":"gptq"}})"),
             "DIR/config.json: expected weights that are not quantised, got 'quantization_config' with 'quant_method' "
             "'gptq'");

@@ -60,3 +60,13 @@ func.func @ragged(%x: tensor<1x?x8xf32>, %n: tensor<?xi32>, %at: tensor<?xi32>, 
      : (tensor<1x?x8xf32>, tensor<1x?x8xf32>, tensor<1x?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>) -> tensor<1x?x8xf32>
   return %0 : tensor<1x?x8xf32>
 }
+
+// A slice of one token per sequence has the batch's size.
+// CHECK-LABEL: @first_token
+// CHECK-SAME: -> (tensor<?x8xf32> {attn.dims = ["batch"]
+func.func @first_token(%x: tensor<?x?x8xf32> {attn.dims = ["batch", "seq"]}) -> tensor<?x8xf32> {
+  %c0 = arith.constant 0 : index
+  %batch = tensor.dim %x, %c0 : tensor<?x?x8xf32>
+  %0 = tensor.extract_slice %x[0, 0, 0] [%batch, 1, 8] [1, 1, 1] : tensor<?x?x8xf32> to tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
