@@ -35,7 +35,8 @@ struct AttentionEmitter {
   attn::TargetAttr target;
   int64_t headDim, headDimV, valueStride; // f32
   Value rows, group;                      // of this task; group: query heads of one query
-  Value hasMask;                          // i1, or null: key_mask given at run time
+  Value firstKey, endKey;                 // of those that key_mask leaves, or all
+  Value hasMask;                          // i1, or null: a key_mask with holes between them
 
   // Scratch. By row of the task: queries·scale [64, head_dim], sums of values [64, dvp], maxima (base 2) and denominators
   // [64]; visible keys are low ≤ j < high or j < sinkEnd; query head and position; i32 [64].
@@ -57,6 +58,7 @@ struct AttentionEmitter {
   bool isNatural() { return op.getSoftCap() || !op.getScoreMod().empty() || op.getScores(); }
 
   // The nest.
+  void boundKeys(); // EmitKeyMask.cpp
   void layOutScratch();
   void prepareRows();
   void walkBlocks(Walk walk);

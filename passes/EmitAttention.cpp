@@ -102,10 +102,10 @@ void AttentionEmitter::run() {
   group = e.dim(op.getQuery(), 1);
   rows = e.mul(e.dim(op.getQuery(), 0), group);
   layOutScratch();
-  if (op.getKeyMask()) {
-    Value pointer = memref::ExtractAlignedPointerAsIndexOp::create(b, e.loc, op.getKeyMask());
-    hasMask = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ne, pointer, e.idx(0));
-  }
+  firstKey = e.idx(0);
+  endKey = op.getKeys();
+  if (op.getKeyMask())
+    boundKeys();
   e.store1(arith::ConstantIntOp::create(b, e.loc, 0, 32), outside, e.idx(0));
   prepareRows();
   if (op.getScores()) {
@@ -125,7 +125,7 @@ void AttentionEmitter::prepareRows() {
   e.loop(e.idx(0), e.dim(op.getQuery(), 0), 1, [&](Value q) {
     Value at = e.add(op.getOffset(), e.add(op.getFirst(), q));
     // Keys lo ≤ j < hi are visible, and j < sink, but for masks.
-    Value lo = e.idx(0), hi = op.getKeys(), sink = e.idx(op.getSinks());
+    Value lo = firstKey, hi = endKey, sink = e.idx(op.getSinks());
     if (op.getCausal())
       hi = e.min(hi, e.add(at, 1));
     sink = e.max(e.min(sink, hi), e.idx(0));

@@ -21,7 +21,8 @@ selves += [Case(module, 4, 16, rank=4, causal=True), Case(module, 3, 13, rank=4)
            Case(module, 3, 13, lse=True, rank=4), Case(module, 2, 8, scale=1.0), Case(module, 2, 8, scale=0.0, causal=True)]
 masked = [Case(module, 2, 8, operands=("key_mask",), causal=causal, mask_type=kind)
           for causal in (False, True) for kind in ("i64", "i32")]
-masked += [Case(module, 13, 64, operands=("key_mask",), causal=True), Case(module, 4, 13, kv_heads=2, operands=("key_mask",), lse=True)]
+masked += [Case(module, 13, 64, operands=("key_mask",), causal=True),
+           Case(module, 2, 8, operands=("key_mask",), causal=True, window_left=9, sinks=3), Case(module, 4, 13, kv_heads=2, operands=("key_mask",), lse=True)]
 path = compile_module(module)
 for variant in each_variant(path):
     with Model(path, variant) as model:

@@ -1,6 +1,7 @@
 """A Case over a cache and what its slots hold; shared by the attention tests."""
 import numpy as np
 
+from attention_case import key_masks
 from harness import State
 from reference import attention as oracle
 from reference.safetensors import round_to
@@ -28,7 +29,7 @@ class Cached:
         if "kv_len" in self.case.operands:
             given["kv_len"] = np.zeros(batch)
         if "key_mask" in given:
-            given["key_mask"] = self.random.integers(0, 4, (batch, positions))
+            given["key_mask"] = key_masks(self.random, batch, positions)
         return self.case.typed(given)
 
     def step(self, shared, seq, slots):

@@ -14,6 +14,13 @@ IDS = {"i64": np.int64, "i32": np.int32, "i8": np.int8, "i1": np.bool_}
 ATTRIBUTES = {"offset": "causal_offset"}  # the reference's names where they differ
 
 
+def key_masks(random, batch, keys):
+    """[batch, keys], 0 hides: rows with holes, and rows of one run of visible keys (padding on either side)."""
+    first, last = np.sort(random.integers(0, keys + 1, (2, batch, 1)), axis=0)
+    inside = (first <= np.arange(keys)) & (np.arange(keys) < last)
+    return np.where(random.random((batch, 1)) < 0.5, inside, random.integers(0, 4, (batch, keys)))
+
+
 class Case:
     """An entry of `module` with packed rank-3 operands, or rank 4.
 
@@ -190,7 +197,7 @@ class Case:
         """What is not per query: masks of keys, lengths, biases by distance, captured tensors. positions: above every i."""
         given = {}
         if "key_mask" in self.operands:
-            given["key_mask"] = random.integers(0, 4, (batch, keys))
+            given["key_mask"] = key_masks(random, batch, keys)
             given["key_mask"][-1] *= batch == 1
         if "sink_logits" in self.operands:
             given["sink_logits"] = random.standard_normal(self.heads)
