@@ -13,7 +13,7 @@ import re
 import sys
 
 from attention_cases import SAME, all_cases, prepare
-from run import HERE, SOURCE, cpu_name, finish, last_json, peak, run, say, table
+from common import HERE, SOURCE, cpu_name, finish, last_json, peak, run, say, table
 from timed_model import Runtime
 
 BEGIN, END = "<!-- attention: begin -->", "<!-- attention: end -->"

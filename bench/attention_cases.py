@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from run import run
+from common import run
 from timed_model import TimedModel, mf  # which also makes the tests' harness known
 from harness import Module
 

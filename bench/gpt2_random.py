@@ -29,13 +29,8 @@ def tensor_shapes(layers, width, vocab, context):
     return shapes
 
 
-def write(directory, layers=12, width=768, heads=12, vocab=50257, context=1024, seed=0):
-    """Writes the directory; one that is complete with the same parameters is left as it is."""
-    config = {
-        "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "activation_function": "gelu_new",
-        "n_layer": layers, "n_embd": width, "n_head": heads, "n_positions": context, "vocab_size": vocab,
-        "bos_token_id": vocab - 1, "eos_token_id": vocab - 1, "dtype": "float32", "attnc_random_seed": seed,
-    }
+def write_directory(directory, config, shapes, seed):
+    """Writes config.json and the tensors; a directory that is complete with the same config is left as it is."""
     config_path = os.path.join(directory, "config.json")
     if os.path.exists(config_path):  # written last
         with open(config_path, encoding="utf-8") as file:
@@ -43,7 +38,7 @@ def write(directory, layers=12, width=768, heads=12, vocab=50257, context=1024, 
                 return
         os.remove(config_path)
     os.makedirs(directory, exist_ok=True)
-    shapes, header, offset = tensor_shapes(layers, width, vocab, context), {}, 0
+    header, offset = {}, 0
     for name, shape in shapes.items():
         size = 4 * int(np.prod(shape))
         header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offset, offset + size]}
@@ -56,11 +51,21 @@ def write(directory, layers=12, width=768, heads=12, vocab=50257, context=1024, 
         file.write(struct.pack("<Q", len(text)) + text)
         for name, shape in shapes.items():
             values = random.standard_normal(shape, np.float32) * np.float32(0.02)
-            if ".ln_" in name and name.endswith("weight"):
+            if name.endswith("weight") and len(shape) == 1:  # of a norm
                 values += 1
             file.write(values.tobytes())
     with open(config_path, "w", encoding="utf-8") as file:
         json.dump(config, file, indent=1)
+
+
+def write(directory, layers=12, width=768, heads=12, vocab=50257, context=1024, seed=0):
+    """Writes the directory; one that is complete with the same parameters is left as it is."""
+    config = {
+        "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "activation_function": "gelu_new",
+        "n_layer": layers, "n_embd": width, "n_head": heads, "n_positions": context, "vocab_size": vocab,
+        "bos_token_id": vocab - 1, "eos_token_id": vocab - 1, "dtype": "float32", "attnc_random_seed": seed,
+    }
+    write_directory(directory, config, tensor_shapes(layers, width, vocab, context), seed)
 
 
 if __name__ == "__main__":

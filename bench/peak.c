@@ -1,5 +1,5 @@
-/* peak.c: what this machine can do at most, to divide our numbers by. Prints one JSON object:
- * f32 GFLOP/s of one and of all threads (fused multiply-add), and GB/s of reading memory.
+/* peak.c: what this machine can do at most, to divide our numbers by. Prints one JSON object: GFLOP/s of
+ * one and of all threads (f32 fused multiply-adds; bf16 dot products where the CPU has them), and GB/s of reading memory.
  *
  *   clang -O3 -march=native peak.c -o peak -lpthread && ./peak THREADS */
 #include <pthread.h>
@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 #ifdef __AVX512F__
 #define BYTES 64
@@ -23,7 +26,7 @@ typedef int64_t words __attribute__((vector_size(BYTES)));
 #define BUFFER (UINT64_C(1) << 30) /* bytes, larger than the caches */
 
 typedef struct job {
-  int index, threads;
+  int index, threads, streams;
   double result;
 } job;
 
@@ -64,37 +67,65 @@ static void *multiply(void *argument) {
   return NULL;
 }
 
-/* GB/s: each thread scans its part of the buffer. */
+#ifdef __AVX512BF16__
+/* GFLOP/s: the same of dot products of pairs, each 32 multiply-adds. */
+static void *multiply_bf16(void *argument) {
+  job *j = argument;
+  __m512 sum[SUMS];
+  __m512bh x = (__m512bh)_mm512_set1_epi16(0x3f80), y = (__m512bh)_mm512_set1_epi16(0x3080); /* 1 and 2^-30 */
+  for (int i = 0; i < SUMS; ++i)
+    sum[i] = _mm512_set1_ps((float)i * 1e-9f);
+  const int64_t repeats = 20000000;
+  pthread_barrier_wait(&start);
+  double begin = seconds();
+  for (int64_t n = 0; n < repeats; ++n) {
+    __asm__ volatile("" : "+v"(x), "+v"(y)); /* else part of the sums may be computed once */
+#pragma clang loop unroll(full)
+    for (int i = 0; i < SUMS; ++i)
+      sum[i] = _mm512_dpbf16_ps(sum[i], x, y);
+  }
+  double time = seconds() - begin;
+  for (int i = 1; i < SUMS; ++i)
+    sum[0] += sum[i];
+  volatile float sink = sum[0][0];
+  (void)sink;
+  j->result = (double)repeats * SUMS * 64 / time * 1e-9;
+  return NULL;
+}
+#endif
+
+/* GB/s: each thread scans its part of the buffer, at several places at once. */
 static void *scan(void *argument) {
   job *j = argument;
-  uint64_t part = BUFFER / (uint64_t)j->threads / (4 * BYTES) * (4 * BYTES);
-  const char *from = buffer + part * (uint64_t)j->index;
+  uint64_t stream = BUFFER / (uint64_t)(j->threads * j->streams) / (4 * BYTES) * (4 * BYTES);
+  const char *from = buffer + stream * (uint64_t)(j->index * j->streams);
   words a = {0}, b = a, c = a, d = a;
-  const int repeats = 6;
+  const int repeats = 2;
   pthread_barrier_wait(&start);
   double begin = seconds();
   for (int r = 0; r < repeats; ++r)
-    for (uint64_t i = 0; i < part; i += 4 * BYTES) {
-      const words *p = (const words *)(from + i);
-      a += p[0];
-      b += p[1];
-      c += p[2];
-      d += p[3];
-    }
+    for (uint64_t i = 0; i < stream; i += 4 * BYTES)
+      for (int s = 0; s < j->streams; ++s) {
+        const words *p = (const words *)(from + (uint64_t)s * stream + i);
+        a += p[0];
+        b += p[1];
+        c += p[2];
+        d += p[3];
+      }
   double time = seconds() - begin;
   a += b + c + d;
   volatile int64_t sink = a[0];
   (void)sink;
-  j->result = (double)repeats * (double)part / time * 1e-9;
+  j->result = (double)repeats * (double)stream * j->streams / time * 1e-9;
   return NULL;
 }
 
-static double together(void *(*work)(void *), int threads) {
+static double together(void *(*work)(void *), int threads, int streams) {
   pthread_t thread[MAX_THREADS];
   job jobs[MAX_THREADS];
   pthread_barrier_init(&start, NULL, (unsigned)threads);
   for (int i = 0; i < threads; ++i) {
-    jobs[i] = (job){i, threads, 0};
+    jobs[i] = (job){i, threads, streams, 0};
     if (pthread_create(&thread[i], NULL, work, &jobs[i]) != 0) {
       fprintf(stderr, "peak: could not start thread %d\n", i);
       exit(1);
@@ -109,6 +140,16 @@ static double together(void *(*work)(void *), int threads) {
   return sum;
 }
 
+/* How many places are read at once decides how well the prefetcher and the memory's banks are used: the best counts. */
+static double read_together(int threads) {
+  double best = 0;
+  for (int streams = 1; streams <= 8; streams *= 2) {
+    double rate = together(scan, threads, streams);
+    best = rate > best ? rate : best;
+  }
+  return best;
+}
+
 int main(int argc, char **argv) {
   int threads = argc > 1 ? atoi(argv[1]) : 2;
   if (threads < 1 || threads > MAX_THREADS) {
@@ -121,9 +162,12 @@ int main(int argc, char **argv) {
     return 1;
   }
   memset(buffer, 1, BUFFER);
-  double flops1 = together(multiply, 1), flops = together(multiply, threads);
-  double read1 = together(scan, 1), read = together(scan, threads);
-  printf("{\"threads\": %d, \"gflops_1\": %.1f, \"gflops\": %.1f, \"read_gbs_1\": %.1f, \"read_gbs\": %.1f}\n", threads,
-         flops1, flops, read1, read);
+  printf("{\"threads\": %d, \"gflops_1\": %.1f, \"gflops\": %.1f", threads, together(multiply, 1, 1),
+         together(multiply, threads, 1));
+#ifdef __AVX512BF16__
+  printf(", \"bf16_gflops_1\": %.1f, \"bf16_gflops\": %.1f", together(multiply_bf16, 1, 1),
+         together(multiply_bf16, threads, 1));
+#endif
+  printf(", \"read_gbs_1\": %.1f, \"read_gbs\": %.1f}\n", read_together(1), read_together(threads));
   return 0;
 }

@@ -1,190 +1,174 @@
-"""Measures GPT-2 124M (random weights) on this machine, beside what else one would use, and prints the tables of
-docs/performance.md as ratios. Everything runs in one sitting; nothing else should run meanwhile.
+"""Measures compiled models on this machine, beside what else one would use, and prints the tables of docs/performance.md as
+ratios. Everything runs in one sitting, ours and the peers in turns; nothing else should run meanwhile.
 
-usage: bench/run.py [--torch-python PYTHON] [--llama-python PYTHON] [--write]
+usage: bench/run.py [--torch-python PYTHON] [--openvino-python PYTHON] [--onnxruntime-python PYTHON] [--llama-python PYTHON]
+                    [--only REGEX] [--quick] [--write]
 
-The peers need their own virtual environments (never installed by us): `torch transformers` for one,
-`llama-cpp-python gguf numpy` for the other. Files and results lie in build/bench.
+Models are GPT-2's and MiniLM's shapes with random weights. Each peer has a virtual environment of its own (never installed by
+us): `torch transformers`, with `onnx onnxscript` to export models for the next two; `openvino`; `onnxruntime`; and
+`llama-cpp-python gguf numpy`. The number is the best of all calls. Files, results.json and plots lie in build/bench.
 """
 import argparse
 import json
 import os
-import platform
 import re
-import shutil
 import subprocess
 import sys
 import time
 
-import gpt2_random
+import plots
+import tables
+from common import HERE, SOURCE, cpu_name, finish, last_json, peak, run, say, timed
+from works import DEPTHS, LONG, OURS, PEERS, all_models, all_works, gpt2, works_of
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCE = os.path.dirname(HERE)
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
-def say(text):
-    print(text, file=sys.stderr, flush=True)
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.models = all_models(options.quick)
+        self.works = [w for w in all_works(options.quick, options.threads) if self.wanted(w["name"])]
+        self.peers = {k: p for k, p in PEERS.items() if p.python is None or getattr(options, p.python + "_python")}
+        self.results = {"cpu": cpu_name(), "quick": options.quick, "threads": options.threads, "names": {}, "ms": {}, "compile": {}}
 
+    def wanted(self, name):
+        return re.search(self.options.only, name)
 
-def run(command, **options):
-    """stdout of a command that must succeed."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, **options)
-    if done.returncode != 0:
-        sys.exit("bench: %s exited with %d" % (" ".join(command), done.returncode))
-    return done.stdout.decode()
+    def tool(self, name):
+        return os.path.join(self.options.build, "bin", name)
 
+    def path(self, name):
+        return os.path.join(self.options.work, name)
 
-def last_json(text):
-    """The JSON object in the last line; libraries like to print before it."""
-    return json.loads(text.strip().splitlines()[-1])
+    def write_model(self, model):
+        script, more = self.models[model]
+        run([sys.executable, os.path.join(HERE, script), self.path(model), *more])
 
+    def prepare(self):
+        """Writes and compiles what the works need; leaves out types that attnc cannot compile yet."""
+        needed = {}  # (model, type)
+        for peer in self.peers.values():
+            for work in works_of(peer, self.works):
+                needed.setdefault(work.get("model", "gemm"), set()).update([peer.type] if peer.python is None else [])
+        for model, types in needed.items():
+            self.write_model(model)
+            for kind in sorted(types):
+                source, flags = self.path(model), OURS[kind]
+                if model == "gemm":
+                    source, flags = os.path.join(source, "gemm-%s.mlir" % ("f32" if kind == "f32" else "bf16")), flags[1:]
+                output = self.path("%s-%s.so" % (model, kind))
+                done = subprocess.run([self.tool("attnc"), source, "-o", output, *flags], stderr=subprocess.PIPE)
+                if done.returncode and b"not yet lowered" in done.stderr:
+                    say("bench: left out: %s of %s: %s" % (kind, model, done.stderr.decode().strip()))
+                    self.peers.pop("attnc " + kind, None)
+                elif done.returncode:
+                    sys.exit("bench: attnc %s: %s" % (source, done.stderr.decode().strip()))
+        exported = sorted({w["model"] for p in self.peers.values() if p.python in ("openvino", "onnxruntime") for w in works_of(p, self.works)})
+        if exported:
+            if not self.options.torch_python:
+                sys.exit("bench: expected --torch-python, which exports models to ONNX")
+            run([self.options.torch_python, os.path.join(HERE, "peers", "onnx_export.py")] + [self.path(m) for m in exported])
 
-def peak(work, threads):
-    program = os.path.join(work, "peak")
-    run(["/usr/lib/llvm-22/bin/clang", "-O3", "-march=native", os.path.join(HERE, "peak.c"), "-o", program, "-lpthread"])
-    return json.loads(run([program, str(threads)]))
+    def ask(self, key, works, **more):
+        """One process of a peer: the least ms of each work joins the results."""
+        options, peer = self.options, self.peers[key]
+        request = {"type": peer.type, "threads": works[0]["threads"], "min_time": options.min_time, "folder": options.work,
+                   "works": works, "build": options.build, "variant": options.variant, **more}
+        python = getattr(options, peer.python + "_python") if peer.python else sys.executable
+        answer = last_json(run([python, os.path.join(HERE, "peers", peer.script)], input=json.dumps(request).encode()))
+        self.results["names"][key] = answer["name"] + " " + peer.label
+        known = self.results["ms"].setdefault(key, {})
+        for name, ms in answer["ms"].items():
+            known[name] = min(ms, known.get(name, ms))
 
+    def round(self):
+        for key, peer in self.peers.items():
+            works = works_of(peer, self.works)
+            for threads in sorted({w["threads"] for w in works}):
+                part = [w for w in works if w["threads"] == threads and w["form"] != "first"]
+                if part:
+                    say("bench: %s, %d threads" % (key, threads))
+                    self.ask(key, part)
+            for work in works:
+                if work["form"] == "first":
+                    self.ask(key, [work], **({"spawned": time.monotonic()} if peer.python else {}))
 
-def compile_model(attnc, directory, output, *flags):
-    """Seconds, and the largest resident set of attnc (mapped weights included)."""
-    start = time.perf_counter()
-    process = subprocess.Popen([attnc, directory, "-o", output, *flags])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit("bench: attnc %s exited with %d" % (directory, process.returncode))
-    return {"seconds": time.perf_counter() - start, "max_rss": usage.ru_maxrss * 1024}
+    def compile(self):
+        """Compile time, memory and load time, for one target and for all, by depth."""
+        for depth in DEPTHS:
+            for target in ("native", "portable"):
+                label = "compile %s %s" % (gpt2(depth), target)
+                if not self.wanted(label):
+                    continue
+                say("bench: " + label)
+                self.write_model(gpt2(depth))
+                weights = os.path.getsize(os.path.join(self.path(gpt2(depth)), "model.safetensors"))
+                output, flags = self.path("compiled.so"), ["--threads", str(self.options.threads)]
+                rounds = [timed([self.tool("attnc"), self.path(gpt2(depth)), "-o", output, "--target=" + target])
+                          for _ in range(self.options.rounds)]
+                loads = [json.loads(run([self.tool("attn-bench"), output, "--prefill", "1", "--min-time", "0", "--json", *flags]))
+                         for _ in range(2)]  # the first one fills the page cache
+                self.results["compile"][label] = dict(
+                    loads[1], depth=depth, target=target, seconds=min(r["seconds"] for r in rounds), source_bytes=weights,
+                    max_rss=max(r["max_rss"] for r in rounds))
+                os.remove(output)
 
-
-def cpu_name():
-    with open("/proc/cpuinfo") as file:
-        found = re.search(r"model name\s*:\s*(.*)", file.read())
-    return found.group(1) if found else platform.machine()
-
-
-def prefill_flops(layers, width, vocab, tokens):
-    """Products and causal attention of one prompt, head for the last token only."""
-    return layers * (24 * width**2 * tokens + 2 * tokens**2 * width) + 2 * width * vocab
-
-
-def table(header, rows):
-    lines = ["| " + " | ".join(header) + " |", "| " + " | ".join(["---"] + ["---:"] * (len(header) - 1)) + " |"]
-    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
-
-
-def speed_table(results, options):
-    """Rows: ours and every peer; ms (ratio ours = 1 is `their time / our time`)."""
-    ours, machine = results["ours"], results["peak"]
-    layers = int(options.layers.split(",")[0])
-    header = ["GPT-2 %s, f32, %d threads" % ("124M" if layers == 12 else "of %d layers" % layers, options.threads)]
-    header += ["prefill %d, ms" % p["tokens"] for p in ours["prefill"]] + ["decode at %d, tokens/s" % options.decode]
-    rows = []
-    for name in ("ours", "torch", "llama"):
-        r = results.get(name)
-        if not r:
-            continue
-        row = [r.get("title") or r["name"]]
-        for mine, theirs in zip(ours["prefill"], r["prefill"]):
-            row.append("%.1f" % theirs["median_ms"] + ("" if r is ours else " (%.2f×)" % (theirs["median_ms"] / mine["median_ms"])))
-        rate, mine = 1e3 / r["decode"]["median_ms"], 1e3 / ours["decode"]["median_ms"]
-        rows.append(row + ["%.1f" % rate + ("" if r is ours else " (ours %.2f×)" % (mine / rate))])
-    limit = ["the machine's limit (peak of f32, reading the weights)"]
-    for p in ours["prefill"]:
-        limit.append("%.1f" % (prefill_flops(layers, 768, 50257, p["tokens"]) / machine["gflops"] / 1e6))
-    read = ours["weights_bytes"] - 4 * 1024 * 768  # position vectors are not read
-    return table(header, rows + [limit + ["%.1f" % (machine["read_gbs"] * 1e9 / read)]])
-
-
-def size_table(results):
-    header = ["layers", "compile, s", "largest resident set, MiB", "weights, MiB", "file without weights, KiB", "load, ms"]
-    rows = []
-    for layers, r in sorted(results["sizes"].items(), key=lambda item: int(item[0])):
-        rows.append([layers, "%.2f" % r["seconds"], "%.0f" % (r["max_rss"] / 2**20), "%.0f" % (r["weights_bytes"] / 2**20),
-                     "%.0f" % ((r["file_bytes"] - r["weights_bytes"]) / 1024), "%.2f" % r["load_ms"]])
-    return table(header, rows)
-
-
-def report(results, options):
-    m = results["peak"]
-    return "\n\n".join([
-        "Machine: %s, %d threads. Measured in the same run: %.0f GFLOP/s f32 together (%.0f one core), %.1f GB/s reading "
-        "together (%.1f one core). Variant %s." % (results["cpu"], options.threads, m["gflops"], m["gflops_1"], m["read_gbs"],
-                                                   m["read_gbs_1"], results["ours"]["variant"]),
-        "Median of at least three runs and %g s; their time divided by ours in parentheses." % options.min_time,
-        speed_table(results, options), "Both instruction sets in one file:", size_table(results)])
-
-
-def put_in_page(text, begin, end):
-    """Replaces what is between the two lines in docs/performance.md."""
-    path = os.path.join(SOURCE, "docs", "performance.md")
-    with open(path, encoding="utf-8") as file:
-        page = file.read()
-    before, _, rest = page.partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        sys.exit("bench: expected the lines %s and %s in %s" % (begin, end, path))
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(before + begin + "\n" + text + "\n" + end + after)
-
-
-def finish(results, options, report, begin, end):
-    """Measures the machine's limits once more, keeps the results, and prints or writes their tables."""
-    # A limit is the best that was seen: a virtual machine's second core can be late at the start.
-    again = peak(options.work, options.threads)
-    results["peak"] = {n: max(v, again[n]) for n, v in results["peak"].items()}
-    with open(os.path.join(options.work, "results.json"), "w", encoding="utf-8") as file:
-        json.dump(results, file, indent=1)
-    text = report(results, options)
-    print(text)
-    if options.write:
-        put_in_page(text, begin, end)
+    def memory(self):
+        """What a long prompt needs beyond weights and cache."""
+        if not self.wanted("memory"):
+            return
+        say("bench: memory of a long prompt")
+        self.write_model("gpt2-long")
+        output, ids = self.path("long.so"), self.path("long.npy")
+        run([self.tool("attnc"), self.path("gpt2-long"), "-o", output])
+        with open(os.path.join(self.path("gpt2-long"), "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        tokens = config["n_positions"]
+        # In another process, like all that needs NumPy: see common.timed.
+        run([sys.executable, "-c", "import numpy, sys; numpy.save(sys.argv[1], numpy.zeros((1, int(sys.argv[2])), numpy.int64))", ids, str(tokens)])
+        used = timed([self.tool("attn-run"), output, "--entry", "prefill", "--input", "input_ids=" + ids, "--threads", str(self.options.threads)])
+        self.results["memory"] = dict(used, tokens=tokens, weights_bytes=os.path.getsize(output),
+                                      cache_bytes=2 * 4 * tokens * config["n_layer"] * config["n_embd"])
+        os.remove(output)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--torch-python", help="interpreter that has torch and transformers")
-    parser.add_argument("--llama-python", help="interpreter that has llama_cpp, gguf and numpy")
-    parser.add_argument("--layers", default="12,48", help="depths of the size table; the first is measured for speed")
-    parser.add_argument("--prefill", default="128,512")
-    parser.add_argument("--decode", type=int, default=128, help="tokens in the cache")
+    for name, has in (("torch", "torch, transformers and, for the next two, onnx and onnxscript"), ("openvino", "openvino"),
+                      ("onnxruntime", "onnxruntime"), ("llama", "llama_cpp, gguf and numpy")):
+        parser.add_argument("--%s-python" % name, metavar="PYTHON", help="interpreter that has " + has)
+    parser.add_argument("--only", default="", metavar="REGEX", help="works whose name it finds, e.g. 'gemm|prefill gpt2-12'; also compile, memory")
+    parser.add_argument("--quick", action="store_true", help="a sixteenth of every length, a sixth of the layers, one short round")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--min-time", type=float, default=2, help="seconds per measurement (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="ours and the peers take turns (default: %(default)s)")
+    parser.add_argument("--min-time", type=float, default=0.7, help="seconds per work and round (default: %(default)s)")
     parser.add_argument("--variant", help="instruction set instead of the best one")
     parser.add_argument("--build", default=os.path.join(SOURCE, "build", "release"))
-    parser.add_argument("--work", default=os.path.join(SOURCE, "build", "bench"))
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument("--work", help="folder of models and results (default: build/bench, with --quick build/bench/quick)")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md, and a plot beside it")
     options = parser.parse_args()
-    tool = lambda name: os.path.join(options.build, "bin", name)
+    if options.write and (options.quick or options.only):
+        parser.error("--write is for a whole run")
+    options.work = options.work or os.path.join(SOURCE, "build", "bench", *(["quick"] if options.quick else []))
+    if options.quick:
+        options.rounds, options.min_time = 1, 0
     os.makedirs(options.work, exist_ok=True)
-    depths = [int(n) for n in options.layers.split(",")]
+    bench = Bench(options)
 
     say("bench: this machine's limits")
-    results = {"cpu": cpu_name(), "peak": peak(options.work, options.threads), "sizes": {}}
-    for layers in depths:
-        directory = os.path.join(options.work, "gpt2-%d" % layers)
-        say("bench: %d layers" % layers)
-        gpt2_random.write(directory, layers=layers)
-        output = os.path.join(options.work, "gpt2-%d.so" % layers)
-        size = compile_model(tool("attnc"), directory, output)
-        flags = ["--threads", str(options.threads), "--json"] + (["--variant", options.variant] if options.variant else [])
-        run([tool("attn-bench"), output, "--decode", "1", "--min-time", "0", *flags])  # fills the page cache
-        length = options.prefill if layers == depths[0] else "16"
-        bench = json.loads(run([tool("attn-bench"), output, "--prefill", length, "--decode", str(options.decode), "--min-time",
-                                str(options.min_time if layers == depths[0] else 0), *flags]))
-        results["sizes"][str(layers)] = dict(size, **{n: bench[n] for n in ("weights_bytes", "file_bytes", "load_ms")})
-        if layers == depths[0]:
-            results["ours"] = dict(bench, title="attnc")
-        else:
-            shutil.rmtree(directory)
-            os.remove(output)
-    peer_flags = [os.path.join(options.work, "gpt2-%d" % depths[0]), "--threads", str(options.threads), "--prefill",
-                  options.prefill, "--decode", str(options.decode), "--min-time", str(options.min_time)]
-    for name, python in (("torch", options.torch_python), ("llama", options.llama_python)):
-        if python:
-            say("bench: " + name)
-            results[name] = last_json(run([python, os.path.join(HERE, "peers", name + "_gpt2.py"), *peer_flags]))
-    finish(results, options, report, BEGIN, END)
+    bench.results["peak"] = peak(options.work, options.threads)
+    bench.prepare()
+    for turn in range(options.rounds):
+        say("bench: round %d" % (turn + 1))
+        if bench.works:
+            bench.round()
+    bench.compile()
+    bench.memory()
+    finish(bench.results, options, tables.report, BEGIN, END)
+    plots.write(bench.results, options.work)
+    if options.write:
+        plots.write(bench.results, os.path.join(SOURCE, "docs"))
 
 
 if __name__ == "__main__":

@@ -44,14 +44,16 @@ def aligned(array):
 
 
 class TimedModel:
-    """The first entry of a file with its calls; all of them together are what is timed."""
+    """A file with calls of its entries; all of them together are what is timed."""
 
-    def __init__(self, runtime, path):
+    def __init__(self, runtime, path, variant=None):
         self.runtime, self.best, self.calls, self.state = runtime, None, [], StateMemory()
         file, self.model, self.session = c_void_p(), c_void_p(), c_void_p()
         runtime.call(runtime.c.attn_file_load, path.encode(), byref(file))
-        runtime.call(runtime.c.attn_file_open, file, runtime.host, None, byref(self.model))
+        runtime.call(runtime.c.attn_file_open, file, runtime.host, variant and variant.encode(), byref(self.model))
         self.library = runtime.c.attn_file_library(file)
+        entries = self.library.contents.entries
+        self.entries = {entries[i].name.decode(): i for i in range(self.library.contents.n_entries)}
         runtime.call(runtime.c.attn_session_create, self.library, self.model, runtime.host, byref(self.session))
         self.variant = self.library.contents.variant(self.model).decode()
 
@@ -62,22 +64,36 @@ class TimedModel:
     def state_op(self, verb, slot, value):
         self.runtime.call(self.library.contents.state_op, self.model, self.state.state, verb, slot, value, byref(c_int64()))
 
-    def add(self, inputs, shapes):
-        """One more call, on arrays, for f32 results of these shapes. Returns the results."""
-        inputs, results = [aligned(a) for a in inputs], [aligned(np.zeros(shape, np.float32)) for shape in shapes]
-        tensors = []
-        for a in inputs + results:
-            kind, shape = mf.DLDataType(*mf._CODES[a.dtype], 1), (c_int64 * a.ndim)(*a.shape)
-            tensors.append(pointer(mf.DLTensor(a.ctypes.data, mf.DLDevice(1, 0), a.ndim, kind, shape, None, 0)))
-        lists = [(POINTER(mf.DLTensor) * len(part))(*part) for part in (tensors[: len(inputs)], tensors[len(inputs) :])]
-        slots = (c_int32 * 1)(0) if self.state.state else None
-        call = mf.Call(sizeof(mf.Call), len(inputs), len(results), *lists, self.state.state, slots)
-        self.calls.append((call, results, inputs))
+    def inputs(self, entry):
+        """Names of an entry's inputs."""
+        info = self.library.contents.entries[self.entries[entry]]
+        return [info.inputs[i].name.decode() for i in range(info.n_in)]
+
+    def add(self, inputs, shapes, entry=None, slots=1):
+        """One more call, of this or the first entry, on arrays (None or nothing where an input is optional), for f32 results
+        of these shapes; sequence i is in slot i. Returns the results."""
+        index = self.entries[entry] if entry else 0
+        inputs = [a if a is None else aligned(a) for a in inputs]
+        results = [aligned(np.zeros(shape, np.float32)) for shape in shapes]
+
+        def pointers(arrays, count):
+            tensors = (POINTER(mf.DLTensor) * count)()
+            for i, a in enumerate(arrays):
+                if a is not None:
+                    kind, shape = mf.DLDataType(*mf._CODES[a.dtype], 1), (c_int64 * a.ndim)(*a.shape)
+                    tensors[i] = pointer(mf.DLTensor(a.ctypes.data, mf.DLDevice(1, 0), a.ndim, kind, shape, None, 0))
+            return tensors
+
+        n_in = self.library.contents.entries[index].n_in
+        lists = pointers(inputs, n_in), pointers(results, len(results))
+        numbers = (c_int32 * slots)(*range(slots)) if self.state.state else None
+        call = mf.Call(sizeof(mf.Call), n_in, len(results), *lists, self.state.state, numbers)
+        self.calls.append((call, results, inputs, index))
         return results
 
     def run(self):
-        for call, *_ in self.calls:
-            self.runtime.call(self.runtime.c.attn_session_run, self.session, c_uint32(0), byref(call))
+        for call, _, _, index in self.calls:
+            self.runtime.call(self.runtime.c.attn_session_run, self.session, c_uint32(index), byref(call))
 
     def measure(self, min_time, before=lambda: None):
         """Keeps the least ms of at least 3 runs after one to warm up, and of earlier measurements."""
@@ -88,5 +104,5 @@ class TimedModel:
             self.run()
             times.append(1e3 * (time.perf_counter() - start))
         self.best = min(times[1:] + [self.best or times[1]])
-        if not all(np.isfinite(result).all() for _, results, _ in self.calls for result in results):
+        if not all(np.isfinite(result).all() for _, results, *_ in self.calls for result in results):
             sys.exit("bench: a result is not finite")
