@@ -106,10 +106,12 @@ ATTN_API const attn_host *attn_runtime_host(const attn_runtime *runtime);
 ATTN_API void attn_runtime_cancel(attn_runtime *runtime);
 ATTN_API void attn_runtime_resume(attn_runtime *runtime);
 
-/* One row per op name. Time is wall time on the calling thread; an op within an op counts in both. */
+/* Sums over calls of one op: those of one name, in all layers, whose FLOP and bytes have the same powers of two.
+ * Time is wall time; an op within an op counts in both. */
 typedef struct attn_profile_row {
   const char *op; /* owned by the runtime; valid until attn_runtime_profile_reset or _free */
   uint64_t calls, tasks, ns;
+  uint64_t flop, bytes; /* attn_op_info */
 } attn_profile_row;
 
 /* Writes the first `capacity` rows, most time first, and returns how many rows there are. */

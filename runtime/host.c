@@ -9,10 +9,15 @@
 #include <string.h>
 #include <time.h>
 
-/* Time per op name: open addressing, at most half full. */
+typedef struct profile_slot {
+  attn_profile_row row; /* op NULL: free */
+  int cost;             /* class */
+} profile_slot;
+
+/* Open addressing, at most half full. */
 typedef struct profile {
   pthread_mutex_t mutex;
-  attn_profile_row *slots; /* [capacity], a power of two; op NULL: free */
+  profile_slot *slots; /* [capacity], a power of two */
   uint32_t capacity, count;
 } profile;
 
@@ -28,7 +33,7 @@ struct attn_runtime {
   profile profile;
 };
 
-/* Spans begun and not ended on this thread, of any runtime. Deeper ones are not timed. */
+/* Ops begun and not ended on this thread, of any runtime. Deeper ones are not timed. */
 #define SPAN_DEPTH 16
 static _Thread_local uint64_t span_begin[SPAN_DEPTH];
 static _Thread_local uint32_t span_depth;
@@ -89,36 +94,43 @@ static uint32_t hash_name(const char *name) {
   return hash;
 }
 
-static attn_profile_row *find_slot(attn_profile_row *slots, uint32_t capacity, const char *op) {
+/* Ops of one name and of very different sizes are told apart, but a growing cache does not make a row per token. */
+static int cost_class(const attn_op_info *op) {
+  int flop = op->flop ? 64 - __builtin_clzll(op->flop) : 0, bytes = op->bytes ? 64 - __builtin_clzll(op->bytes) : 0;
+  return flop * 65 + bytes;
+}
+
+static profile_slot *find_slot(profile_slot *slots, uint32_t capacity, const char *op, int cost) {
   uint32_t i = hash_name(op) & (capacity - 1);
-  while (slots[i].op && strcmp(slots[i].op, op) != 0)
+  while (slots[i].row.op && (slots[i].cost != cost || strcmp(slots[i].row.op, op) != 0))
     i = (i + 1) & (capacity - 1);
   return &slots[i];
 }
 
 /* The row for `op`, made if needed; NULL when out of memory. */
-static attn_profile_row *profile_row(profile *p, const char *op) {
+static attn_profile_row *profile_row(profile *p, const char *op, int cost) {
   if (2 * (p->count + 1) > p->capacity) {
     uint32_t capacity = p->capacity ? 2 * p->capacity : 64;
-    attn_profile_row *slots = calloc(capacity, sizeof *slots);
+    profile_slot *slots = calloc(capacity, sizeof *slots);
     if (!slots)
       return NULL;
     for (uint32_t i = 0; i < p->capacity; ++i)
-      if (p->slots[i].op)
-        *find_slot(slots, capacity, p->slots[i].op) = p->slots[i];
+      if (p->slots[i].row.op)
+        *find_slot(slots, capacity, p->slots[i].row.op, p->slots[i].cost) = p->slots[i];
     free(p->slots);
     p->slots = slots;
     p->capacity = capacity;
   }
-  attn_profile_row *row = find_slot(p->slots, p->capacity, op);
-  if (!row->op) {
-    row->op = strdup(op); /* the model may be closed before the profile is read */
-    p->count += row->op != NULL;
+  profile_slot *slot = find_slot(p->slots, p->capacity, op, cost);
+  if (!slot->row.op) {
+    slot->row.op = strdup(op); /* the model may be closed before the profile is read */
+    slot->cost = cost;
+    p->count += slot->row.op != NULL;
   }
-  return row->op ? row : NULL;
+  return slot->row.op ? &slot->row : NULL;
 }
 
-static void host_span(void *ctx, const char *op, attn_span_phase phase, int64_t tasks) {
+static void host_op(void *ctx, const attn_op_info *op, attn_span_phase phase) {
   if (phase == ATTN_SPAN_BEGIN) {
     if (span_depth < SPAN_DEPTH)
       span_begin[span_depth] = now_ns();
@@ -130,11 +142,13 @@ static void host_span(void *ctx, const char *op, attn_span_phase phase, int64_t 
   uint64_t ns = now_ns() - span_begin[span_depth];
   profile *p = &((attn_runtime *)ctx)->profile;
   pthread_mutex_lock(&p->mutex);
-  attn_profile_row *row = profile_row(p, op);
+  attn_profile_row *row = profile_row(p, op->name, cost_class(op));
   if (row) {
     row->calls += 1;
-    row->tasks += tasks > 0 ? (uint64_t)tasks : 0;
+    row->tasks += op->tasks > 0 ? (uint64_t)op->tasks : 0;
     row->ns += ns;
+    row->flop += op->flop;
+    row->bytes += op->bytes;
   }
   pthread_mutex_unlock(&p->mutex);
 }
@@ -153,8 +167,8 @@ uint32_t attn_runtime_profile(attn_runtime *runtime, attn_profile_row *rows, uin
   attn_profile_row *sorted = p->count ? malloc(p->count * sizeof *sorted) : NULL;
   if (sorted) {
     for (uint32_t i = 0; i < p->capacity; ++i)
-      if (p->slots[i].op)
-        sorted[count++] = p->slots[i];
+      if (p->slots[i].row.op)
+        sorted[count++] = p->slots[i].row;
     qsort(sorted, count, sizeof *sorted, by_time);
     if (capacity > 0)
       memcpy(rows, sorted, (capacity < count ? capacity : count) * sizeof *rows);
@@ -168,7 +182,7 @@ void attn_runtime_profile_reset(attn_runtime *runtime) {
   profile *p = &runtime->profile;
   pthread_mutex_lock(&p->mutex);
   for (uint32_t i = 0; i < p->capacity; ++i)
-    free((char *)p->slots[i].op);
+    free((char *)p->slots[i].row.op);
   free(p->slots);
   p->slots = NULL;
   p->capacity = p->count = 0;
@@ -204,8 +218,8 @@ int32_t attn_runtime_create(const attn_runtime_options *options, attn_runtime **
                               .free = host_free,
                               .parallel_for = host_parallel_for,
                               .log = host_log,
-                              .span = o.flags & ATTN_RUNTIME_PROFILE ? host_span : NULL,
-                              .poll = host_poll};
+                              .poll = host_poll,
+                              .op = o.flags & ATTN_RUNTIME_PROFILE ? host_op : NULL};
   *result = runtime;
   return ATTN_OK;
 }

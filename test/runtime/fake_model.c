@@ -127,7 +127,8 @@ static int32_t fake_open(const attn_host *host, const attn_open_options *options
   attn_model *m = host->alloc(host->ctx, cpu, sizeof *m, _Alignof(attn_model));
   if (!m)
     return failure(error, ATTN_OUT_OF_MEMORY, "out of memory");
-  m->host = *host;
+  m->host = (attn_host){0};
+  memcpy(&m->host, host, host->size < sizeof m->host ? host->size : sizeof m->host);
   m->variant = variant[0] == 'f' ? "fast" : "plain";
   *model = m;
   return ATTN_OK;
@@ -319,14 +320,18 @@ static int32_t fail_task(void *arg, int64_t task, uint32_t worker) {
   return (int32_t)*IN(int64_t, 0);
 }
 
-/* One op: span, poll, tasks. */
+/* One op: span, poll, tasks. A task of head is a million FLOP; any is half a million bytes. */
 static int32_t run_op(const attn_model *m, const char *name, uint64_t done, uint64_t total, int64_t tasks,
                       attn_task_fn fn, job *j, attn_error *error) {
   const attn_host *h = &m->host;
   if (h->poll && h->poll(h->ctx, done, total) != 0)
     return failure(error, ATTN_CANCELLED, "cancelled");
+  attn_op_info info = {sizeof info, name, tasks, strcmp(name, "head") == 0 ? (uint64_t)tasks * 1000000 : 0,
+                       (uint64_t)tasks * 500000};
   if (h->span)
     h->span(h->ctx, name, ATTN_SPAN_BEGIN, tasks);
+  if (h->op)
+    h->op(h->ctx, &info, ATTN_SPAN_BEGIN);
   int32_t status = 0;
   if (h->parallel_for)
     status = h->parallel_for(h->ctx, tasks, fn, j);
@@ -335,6 +340,8 @@ static int32_t run_op(const attn_model *m, const char *name, uint64_t done, uint
       status = fn(j, t, 0);
   if (h->span)
     h->span(h->ctx, name, ATTN_SPAN_END, tasks);
+  if (h->op)
+    h->op(h->ctx, &info, ATTN_SPAN_END);
   return status ? failure(error, ATTN_CALLBACK, "op '%s' failed: a task returned %d", name, status) : ATTN_OK;
 }
 

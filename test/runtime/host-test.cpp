@@ -18,7 +18,7 @@ TEST(Host, Defaults) {
   const attn_host *host = attn_runtime_host(runtime);
   EXPECT_EQ(host->workers, attn_default_threads());
   EXPECT_EQ(host->flags, ATTN_HOST_GANG);
-  EXPECT_EQ(host->span, nullptr); // profiling costs nothing when it is off
+  EXPECT_EQ(host->op, nullptr); // profiling costs nothing when it is off
   attn_runtime_free(runtime);
   attn_runtime_free(nullptr);
 }
@@ -113,6 +113,8 @@ TEST(Profile, CountsOps) {
     EXPECT_EQ(rows[i].calls, 5u);
     EXPECT_EQ(rows[i].tasks, 15u);
     EXPECT_GT(rows[i].ns, 0u);
+    EXPECT_EQ(rows[i].flop, std::string(rows[i].op) == "head" ? 15000000u : 0u);
+    EXPECT_EQ(rows[i].bytes, 7500000u);
   }
   EXPECT_GE(rows[0].ns, rows[1].ns);
   attn_runtime_profile_reset(f.runtime);
@@ -122,16 +124,28 @@ TEST(Profile, CountsOps) {
 TEST(Profile, ManyNamesAndDeepNesting) {
   attn_runtime *runtime = makeRuntime(ATTN_RUNTIME_PROFILE);
   const attn_host *host = attn_runtime_host(runtime);
-  host->span(host->ctx, "unbegun", ATTN_SPAN_END, 1); // ignored
+  auto tell = [&](const std::string &name, attn_span_phase phase, uint64_t flop = 0, uint64_t bytes = 0) {
+    attn_op_info op = {sizeof op, name.c_str(), 1, flop, bytes};
+    host->op(host->ctx, &op, phase);
+  };
+  tell("unbegun", ATTN_SPAN_END); // ignored
   for (int i = 0; i < 1000; ++i)
     for (auto phase : {ATTN_SPAN_BEGIN, ATTN_SPAN_END})
-      host->span(host->ctx, ("op" + std::to_string(i % 500)).c_str(), phase, 1);
+      tell("op" + std::to_string(i % 500), phase);
   EXPECT_EQ(attn_runtime_profile(runtime, nullptr, 0), 500u);
   for (int i = 0; i < 100; ++i)
-    host->span(host->ctx, "deep", ATTN_SPAN_BEGIN, 1);
+    tell("deep", ATTN_SPAN_BEGIN);
   for (int i = 0; i < 100; ++i)
-    host->span(host->ctx, "deep", ATTN_SPAN_END, 1);
+    tell("deep", ATTN_SPAN_END);
   EXPECT_EQ(attn_runtime_profile(runtime, nullptr, 0), 501u);
+  attn_runtime_profile_reset(runtime);
+
+  // One name: costs of the same powers of two are one row.
+  const uint64_t costs[][2] = {{0, 0}, {0, 64}, {0, 127}, {0, 128}, {64, 9}, {127, 15}, {127, 16}, {UINT64_MAX, UINT64_MAX}};
+  for (auto [flop, bytes] : costs)
+    for (auto phase : {ATTN_SPAN_BEGIN, ATTN_SPAN_END})
+      tell("op", phase, flop, bytes);
+  EXPECT_EQ(attn_runtime_profile(runtime, nullptr, 0), 6u);
   attn_runtime_free(runtime);
 }
 

@@ -2,12 +2,14 @@
 #include "args.h"
 #include "attn_runtime.h"
 #include "measure.h"
+#include "profile.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 static const char help[] =
-    "usage: attn-bench MODEL.so [--prefill N,…] [--decode N] [--threads N] [--variant NAME] [--min-time S] [--json]\n"
+    "usage: attn-bench MODEL.so [--prefill N,…] [--decode N] [--threads N] [--variant NAME] [--min-time S]\n"
+    "                  [--profile] [--json]\n"
     "\n"
     "Measures a model compiled by attnc, one sequence at a time, on random tokens.\n"
     "\n"
@@ -17,6 +19,8 @@ static const char help[] =
     "  --threads N      number of threads (default: the CPUs this process may use)\n"
     "  --variant NAME   instruction set to use (default: the best that this CPU has)\n"
     "  --min-time S     repeat each measurement for at least S seconds, and 3 times (default: 2)\n"
+    "  --profile        print time, arithmetic and memory traffic per op, the mean of all runs, and their shares of\n"
+    "                   this machine's peaks, which are measured first (docs/profile.md). Costs some time per op\n"
     "  --json           print one JSON object\n"
     "  --help           print this text\n"
     "\n"
@@ -33,7 +37,7 @@ static const char help[] =
 typedef struct options {
   const char *file, *variant;
   int64_t prefill[MAX_SIZES], decode; /* decode -1: not asked for */
-  int n_prefill, json;
+  int n_prefill, json, profile;
   uint32_t threads;
   double min_seconds;
 } options;
@@ -47,6 +51,8 @@ static options parse(args *a) {
       exit(0);
     } else if (args_flag(a, "--json")) {
       o.json = 1;
+    } else if (args_flag(a, "--profile")) {
+      o.profile = 1;
     } else if (args_value(a, "--threads", &value)) {
       o.threads = (uint32_t)args_number(a, "--threads", value, 1, ATTN_MAX_WORKERS);
     } else if (args_value(a, "--decode", &value)) {
@@ -92,8 +98,23 @@ typedef struct report {
   double load_ms;
   uint32_t threads;
   const char *variant;
+  peaks peak; /* with --profile */
   measurement prefill[MAX_SIZES], decode;
 } report;
+
+/* What will be printed of the profile since the measurement began. */
+static int32_t keep_profile(const bench *b, const options *o, const report *r, measurement *m, attn_error *error) {
+  if (!o->profile)
+    return ATTN_OK;
+  size_t size;
+  FILE *stream = open_memstream(&m->profile, &size);
+  if (!stream)
+    return attn_fail(error, ATTN_OUT_OF_MEMORY, "out of memory");
+  int32_t status = (o->json ? profile_json : profile_text)(b->profiled, &r->peak, m->runs, stream, error);
+  if (fclose(stream) != 0 && status == ATTN_OK)
+    status = attn_fail(error, ATTN_OUT_OF_MEMORY, "out of memory");
+  return status;
+}
 
 static int32_t measure(bench *b, options *o, report *r, attn_error *error) {
   int32_t status = attn_session_create(b->library, b->model, b->host, &b->session, error);
@@ -102,10 +123,13 @@ static int32_t measure(bench *b, options *o, report *r, attn_error *error) {
   choose_defaults(b, o);
   if (o->n_prefill == 0 && o->decode < 0)
     status = attn_fail(error, ATTN_UNSUPPORTED, "nothing to measure: expected an entry forward, prefill or decode");
+  if (o->profile)
+    r->peak = measure_peaks(b->host);
   for (int i = 0; i < o->n_prefill && status == ATTN_OK; ++i)
-    status = measure_prefill(b, o->prefill[i], &r->prefill[i], error);
-  if (o->decode >= 0 && status == ATTN_OK)
-    status = measure_decode(b, o->decode, &r->decode, error);
+    if ((status = measure_prefill(b, o->prefill[i], &r->prefill[i], error)) == ATTN_OK)
+      status = keep_profile(b, o, r, &r->prefill[i], error);
+  if (o->decode >= 0 && status == ATTN_OK && (status = measure_decode(b, o->decode, &r->decode, error)) == ATTN_OK)
+    status = keep_profile(b, o, r, &r->decode, error);
   attn_session_free(b->session);
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
@@ -117,24 +141,31 @@ static double tokens_per_second(const measurement *m) {
   return m->median_ms > 0 ? 1e3 * (double)m->tokens / m->median_ms : 0;
 }
 
+static void text_measurement(const char *what, int64_t tokens, const char *unit, const measurement *m) {
+  printf("%s %6lld %s   %12.1f tokens/s   median %.3f ms, min %.3f ms of %llu runs\n", what, (long long)tokens, unit,
+         tokens_per_second(m), m->median_ms, m->min_ms, (unsigned long long)m->runs);
+  if (m->profile)
+    fputs(m->profile, stdout);
+}
+
 static void print_text(const options *o, const attn_library *l, const report *r) {
   printf("%s: %s, %u thread%s\n", o->file, r->variant, r->threads, r->threads == 1 ? "" : "s");
   for (int i = 0; i < o->n_prefill; ++i)
-    printf("prefill %6lld tokens   %12.1f tokens/s   median %.3f ms, min %.3f ms of %llu runs\n",
-           (long long)o->prefill[i], tokens_per_second(&r->prefill[i]), r->prefill[i].median_ms, r->prefill[i].min_ms,
-           (unsigned long long)r->prefill[i].runs);
+    text_measurement("prefill", o->prefill[i], "tokens", &r->prefill[i]);
   if (o->decode >= 0)
-    printf("decode after %6lld     %12.1f tokens/s   median %.3f ms, min %.3f ms of %llu runs\n", (long long)o->decode,
-           tokens_per_second(&r->decode), r->decode.median_ms, r->decode.min_ms, (unsigned long long)r->decode.runs);
+    text_measurement("decode after", o->decode, " ", &r->decode);
   printf("load %.3f ms, file %.1f MiB, weights %.1f MiB, peak memory %.1f MiB\n", r->load_ms,
          (double)r->file_bytes / 1048576, (double)l->weights_bytes / 1048576, (double)r->peak_bytes / 1048576);
 }
 
 static void json_measurement(const measurement *m) {
   printf("{\"tokens\": %lld, \"context\": %lld, \"runs\": %llu, \"min_ms\": %.6f, \"median_ms\": %.6f, "
-         "\"tokens_per_s\": %.3f}",
+         "\"tokens_per_s\": %.3f",
          (long long)m->tokens, (long long)m->context, (unsigned long long)m->runs, m->min_ms, m->median_ms,
          tokens_per_second(m));
+  if (m->profile)
+    printf(",\n \"profile\": %s", m->profile);
+  putchar('}');
 }
 
 static void print_json(const options *o, const attn_library *l, const report *r) {
@@ -159,7 +190,8 @@ int main(int argc, char **argv) {
   args a = {.tool = "attn-bench", .argc = argc, .argv = argv};
   options o = parse(&a);
   attn_error error = {.size = sizeof error};
-  attn_runtime_options settings = {.size = sizeof settings, .threads = o.threads};
+  attn_runtime_options settings = {.size = sizeof settings, .threads = o.threads,
+                                   .flags = o.profile ? ATTN_RUNTIME_PROFILE : 0u};
   attn_runtime *runtime = NULL;
   attn_file *file = NULL;
   bench b = {.min_seconds = o.min_seconds};
@@ -172,6 +204,7 @@ int main(int argc, char **argv) {
   if (status == ATTN_OK) {
     b.library = attn_file_library(file);
     b.host = attn_runtime_host(runtime);
+    b.profiled = o.profile ? runtime : NULL;
     status = attn_file_open(file, b.host, o.variant, &b.model, &error);
   }
   r.load_ms = (seconds_now() - begin) * 1e3;
@@ -184,6 +217,9 @@ int main(int argc, char **argv) {
     if (status == ATTN_OK)
       (o.json ? print_json : print_text)(&o, b.library, &r);
     b.library->close(b.model);
+    for (int i = 0; i < o.n_prefill; ++i)
+      free(r.prefill[i].profile);
+    free(r.decode.profile);
   }
   attn_file_free(file);
   attn_runtime_free(runtime);

@@ -127,6 +127,8 @@ static int32_t repeat(bench *b, const prepared *p, attn_state *state, int64_t co
       status = run_once(b, p, state, error);
     double end = seconds_now();
     if (!warm) {
+      if (b->profiled)
+        attn_runtime_profile_reset(b->profiled);
       begin = end;
       continue;
     }

@@ -11,6 +11,7 @@ typedef struct bench {
   attn_model *model;
   attn_session *session;
   double min_seconds; /* each measurement repeats its run for at least this long */
+  attn_runtime *profiled; /* its profile begins anew with each measurement, after the run to warm up; or NULL */
 } bench;
 
 typedef struct measurement {
@@ -18,6 +19,7 @@ typedef struct measurement {
   int64_t context; /* tokens already in the cache */
   uint64_t runs;
   double min_ms, median_ms;
+  char *profile; /* text or JSON; NULL: none */
 } measurement;
 
 double seconds_now(void);

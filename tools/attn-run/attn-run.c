@@ -2,6 +2,7 @@
 #include "args.h"
 #include "attn_runtime.h"
 #include "describe.h"
+#include "profile.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -26,7 +27,8 @@ static const char help[] =
     "How to run\n"
     "  --threads N             number of threads (default: the CPUs this process may use)\n"
     "  --variant NAME          instruction set to use (default: the best that this CPU has)\n"
-    "  --profile               print calls and time per op after the run\n"
+    "  --profile[=FILE.json]   print (or write) time, arithmetic and memory traffic per op after the run, and their\n"
+    "                          shares of this machine's peaks, which are measured first (docs/profile.md)\n"
     "  --guard                 find memory errors of a model: inputs, outputs, workspace and state are filled with\n"
     "                          NaN and end at an inaccessible page. Slow\n"
     "  --help                  print this text\n"
@@ -51,7 +53,7 @@ typedef struct binding {
 } binding;
 
 typedef struct options {
-  const char *file, *entry, *variant, *state;
+  const char *file, *entry, *variant, *state, *profile_file;
   int describe, json, verify, profile, guard;
   uint32_t threads;
   binding in[MAX_BINDINGS], out[MAX_BINDINGS];
@@ -86,6 +88,9 @@ static options parse(args *a) {
       o.verify = 1;
     } else if (args_flag(a, "--profile")) {
       o.profile = 1;
+    } else if (strncmp(a->argv[a->at], "--profile=", 10) == 0) {
+      o.profile = 1;
+      o.profile_file = a->argv[a->at] + 10;
     } else if (args_flag(a, "--guard")) {
       o.guard = 1;
     } else if (args_value(a, "--threads", &value)) {
@@ -304,22 +309,6 @@ static void release(job *j) {
 
 /* ---- Main ------------------------------------------------------------------------------------------- */
 
-static void print_profile(attn_runtime *runtime) {
-  uint32_t n = attn_runtime_profile(runtime, NULL, 0);
-  attn_profile_row *rows = calloc(n + 1, sizeof *rows);
-  uint64_t total = 0;
-  if (!rows)
-    return;
-  attn_runtime_profile(runtime, rows, n);
-  for (uint32_t i = 0; i < n; ++i)
-    total += rows[i].ns;
-  printf("%10s %8s %10s %6s  op\n", "ms", "calls", "tasks", "share");
-  for (uint32_t i = 0; i < n; ++i)
-    printf("%10.3f %8llu %10llu %5.1f%%  %s\n", (double)rows[i].ns / 1e6, (unsigned long long)rows[i].calls,
-           (unsigned long long)rows[i].tasks, total ? 100.0 * (double)rows[i].ns / (double)total : 0, rows[i].op);
-  free(rows);
-}
-
 static int32_t verify(attn_file *file, attn_error *error) {
   uint64_t hash;
   int32_t status = attn_file_verify(file, &hash, error);
@@ -344,6 +333,17 @@ static int32_t describe(const options *o, attn_file *file, const attn_host *host
   return ATTN_OK;
 }
 
+/* To `output`, which is freed, or printed. */
+static int32_t write_profile(attn_runtime *runtime, const peaks *peak, attn_output *output, attn_error *error) {
+  if (!output)
+    return profile_text(runtime, peak, 1, stdout, error);
+  int32_t status = profile_json(runtime, peak, 1, attn_output_stream(output), error);
+  if (status == ATTN_OK)
+    return attn_output_commit(output, error);
+  attn_output_discard(output);
+  return status;
+}
+
 static attn_runtime *running;
 static void on_interrupt(int number) {
   (void)number;
@@ -362,14 +362,23 @@ static int32_t execute(const options *o, attn_runtime *runtime, attn_file *file,
   job j = {.o = o, .error = error, .file = file, .library = attn_file_library(file), .host = host};
   if ((status = attn_file_open(file, host, o->variant, &j.model, error)) != ATTN_OK)
     return status;
+  peaks peak = {0, 0};
+  attn_output *profile = NULL;
+  if (o->profile_file)
+    status = attn_output_open(o->profile_file, &profile, error);
+  if (o->profile && status == ATTN_OK)
+    peak = measure_peaks(host);
   running = runtime;
   signal(SIGINT, on_interrupt);
   signal(SIGTERM, on_interrupt);
-  status = run(&j);
+  if (status == ATTN_OK)
+    status = run(&j);
   release(&j);
   j.library->close(j.model);
   if (status == ATTN_OK && o->profile)
-    print_profile(runtime);
+    status = write_profile(runtime, &peak, profile, error);
+  else
+    attn_output_discard(profile);
   if (status == ATTN_OK && attn_runtime_overruns(runtime))
     status = attn_fail(error, ATTN_CORRUPT_FILE, "the model wrote behind the end of %llu of its allocations",
                        (unsigned long long)attn_runtime_overruns(runtime));

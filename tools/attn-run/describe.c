@@ -1,5 +1,6 @@
 /* describe.c: attn-run --describe. */
 #include "describe.h"
+#include "json_string.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -71,22 +72,6 @@ void describe_text(const attn_file *file, const char *chosen, FILE *stream) {
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------- */
-
-static void json_string(const char *text, FILE *stream) {
-  if (!text) {
-    fputs("null", stream);
-    return;
-  }
-  fputc('"', stream);
-  for (; *text; ++text)
-    if (*text == '"' || *text == '\\')
-      fprintf(stream, "\\%c", *text);
-    else if ((unsigned char)*text < 0x20)
-      fprintf(stream, "\\u%04x", (unsigned)*text);
-    else
-      fputc(*text, stream);
-  fputc('"', stream);
-}
 
 static void json_tensors(const char *key, const attn_entry *e, const attn_tensor_info *infos, uint32_t n,
                          FILE *stream) {
