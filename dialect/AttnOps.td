@@ -579,6 +579,18 @@ def Attn_WorkerOp : Attn_Op<"worker", [Pure]> {
   let assemblyFormat = "attr-dict";
 }
 
+def Attn_CostOp : Attn_Op<"cost"> {
+  let summary = "what all tasks of an scf.forall cost together";
+  let description = [{
+    Stands in the body of a task; `attn-outline-tasks` moves its operands to `attn.dispatch`, or drops them where a single
+    task runs in place. `flop`: 2 for each multiply-add of matrix products, which are `linear`, `attention` and
+    `linear_attention`; other arithmetic counts 0. Of attention the pairs that causal masks and windows leave; other masks
+    are not looked into. `bytes`: operands that are read, once, and results. Advice for profiles and reports.
+  }];
+  let arguments = (ins Index:$flop, Index:$bytes);
+  let assemblyFormat = "`flop` $flop `bytes` $bytes attr-dict";
+}
+
 def Attn_FailOp : Attn_Op<"fail"> {
   let summary = "stop the run with a status if a condition holds";
   let description = [{
@@ -593,11 +605,12 @@ def Attn_DispatchOp : Attn_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserO
   let summary = "run a kernel function once per task";
   let description = [{
     `parallel_for` over `count` tasks of `kernel(inputs..., task, worker)`; the next op starts when all are done.
-    `op` is the name that profiles show.
+    `op` is the name that profiles show, `flop` the arithmetic and `bytes` the memory traffic of all tasks (see `attn.cost`).
     Constraints: (C1) the kernel is a function in this module with these input types and two index arguments.
   }];
-  let arguments = (ins FlatSymbolRefAttr:$kernel, Index:$count, Variadic<AnyType>:$inputs, StrAttr:$op);
-  let assemblyFormat = "$kernel `[` $count `]` `(` $inputs `)` $op attr-dict (`:` type($inputs)^)?";
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Index:$count, Index:$flop, Index:$bytes, Variadic<AnyType>:$inputs,
+                       StrAttr:$op);
+  let assemblyFormat = "$kernel `[` $count `]` `(` $inputs `)` $op `flop` $flop `bytes` $bytes attr-dict (`:` type($inputs)^)?";
 }
 
 include "dialect/LinearAttention.td"

@@ -77,10 +77,9 @@ struct ConvertDispatch : ConvertOpToLLVMPattern<DispatchOp> {
     auto dispatch = declare(module, "attn_dispatch", {ptr, ptr, ptr, i64, ptr, i64, i64});
     Value kernel = LLVM::AddressOfOp::create(b, loc, ptr, thunk.getName());
     Value name = textAddress(b, loc, module, op.getOp());
-    Value flop = LLVM::ConstantOp::create(b, loc, i64, b.getI64IntegerAttr(0)); // unknown
-    Value bytes = LLVM::ConstantOp::create(b, loc, i64, b.getI64IntegerAttr(0));
-    b.replaceOpWithNewOp<LLVM::CallOp>(
-        op, dispatch, ValueRange{adaptor.getInputs()[0], kernel, arg, adaptor.getCount(), name, flop, bytes});
+    b.replaceOpWithNewOp<LLVM::CallOp>(op, dispatch,
+                                       ValueRange{adaptor.getInputs()[0], kernel, arg, adaptor.getCount(), name,
+                                                  adaptor.getFlop(), adaptor.getBytes()});
     return success();
   }
 

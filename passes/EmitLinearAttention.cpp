@@ -350,7 +350,7 @@ LogicalResult tileLinearAttention(Tiler &tiler, LinearAttentionOp op) {
   int64_t headDim = op.getHeadDim(), headDimV = op.getHeadDimV();
   Value seq = e.dim(op.getQuery(), op.getSeqDim());
   Value scratch = tiler.scratch(Sizes(op, tiler.target).elements());
-  forTasks(e, e.mul(e.dim(op.getQuery(), 0), kvHeads), "linear_attention", [&](Value task) {
+  forTasks(e, e.mul(e.dim(op.getQuery(), 0), kvHeads), op, [&](Value task) {
     Value head = e.rem(task, e.idx(kvHeads)), batch = e.divFloor(task, kvHeads);
     OpFoldResult zero = e.b.getIndexAttr(0), one = e.b.getIndexAttr(1);
     auto attr = [&](int64_t v) { return OpFoldResult(e.b.getIndexAttr(v)); };

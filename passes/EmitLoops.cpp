@@ -40,7 +40,7 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
         view.erase();
     });
     WalkResult left = getOperation().walk([](Operation *op) {
-      if (!isa<AttnDialect>(op->getDialect()) || isa<WorkerOp, FailOp>(op))
+      if (!isa<AttnDialect>(op->getDialect()) || isa<WorkerOp, FailOp, CostOp>(op))
         return WalkResult::advance();
       op->emitOpError("is not yet lowered");
       return WalkResult::interrupt();

@@ -39,7 +39,7 @@ struct EmitPackKeys : OpRewritePattern<PackKeysOp> {
     Value total = e.mul(e.mul(e.dim(op.getInit(), 0), heads), panels);
     if (op.getRagged())
       RaggedPlace::check(e, op.getRagged(), keys, "ragged: expected offsets that ascend from 0 to the number of keys");
-    forTasks(e, total, "pack_keys", [&](Value task) {
+    forTasks(e, total, op, [&](Value task) {
       Value panel = e.rem(task, panels), rest = e.divFloor(task, panels);
       Value head = e.rem(rest, e.idx(heads)), b = e.divFloor(rest, heads);
       Value source = headOf(e, op.getInput(), b, head, e.idx(0), keys, headDim);
@@ -97,7 +97,7 @@ struct EmitPackValues : OpRewritePattern<PackValuesOp> {
     auto input = cast<MemRefType>(op.getInput().getType());
     int64_t headDim = input.getRank() == 3 ? input.getDimSize(2) / heads : input.getDimSize(3);
     Value keys = e.dim(op.getInit(), 2), blocks = e.divCeil(keys, kKeyPanel);
-    forTasks(e, e.mul(e.mul(e.dim(op.getInit(), 0), heads), blocks), "pack_values", [&](Value task) {
+    forTasks(e, e.mul(e.mul(e.dim(op.getInit(), 0), heads), blocks), op, [&](Value task) {
       Value block = e.rem(task, blocks), rest = e.divFloor(task, blocks);
       Value head = e.rem(rest, e.idx(heads)), b = e.divFloor(rest, heads);
       Value source = headOf(e, op.getInput(), b, head, e.idx(0), keys, headDim);
@@ -120,7 +120,7 @@ struct EmitCacheAppend : OpRewritePattern<CacheAppendOp> {
     int64_t heads = type.getKvHeads(), dk = type.getHeadDim(), dv = type.getHeadDimV();
     int64_t dvp = llvm::alignTo(dv, kPanel);
     Value seq = e.dim(op.getKey(), 1);
-    forTasks(e, e.mul(e.dim(op.getKey(), 0), heads), "cache_append", [&](Value task) {
+    forTasks(e, e.mul(e.dim(op.getKey(), 0), heads), op, [&](Value task) {
       Value head = e.rem(task, e.idx(heads)), b = e.divFloor(task, heads);
       CachePlace place = cachePlace(e, type, cache.getPage(), op.getLayer(), head);
       Value key = headOf(e, op.getKey(), b, head, e.idx(0), seq, dk);

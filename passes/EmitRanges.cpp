@@ -21,7 +21,7 @@ struct EmitBlockRange : OpRewritePattern<BlockRangeOp> {
     Value rows = e.idx(1);
     for (int64_t d = 0; d < rank - 1; ++d)
       rows = e.mul(rows, e.dim(op.getSource(), d));
-    forTasks(e, e.mul(rows, chunks), "block_range", [&](Value task) {
+    forTasks(e, e.mul(rows, chunks), op, [&](Value task) {
       Value firstBlock = e.mul(e.rem(task, chunks), kBlocks), row = e.divFloor(task, chunks);
       SmallVector<Value> leading(rank - 1);
       for (int64_t d = rank - 2; d >= 0; --d) {

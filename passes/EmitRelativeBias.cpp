@@ -36,7 +36,7 @@ struct EmitRelativeBias : OpRewritePattern<RelativeBiasOp> {
     int64_t heads = table.getDimSize(1), reach = op.getMaxDistance(), size = 2 * reach + 1;
     int64_t all = op.getBidirectional() ? table.getDimSize(0) / 2 : table.getDimSize(0), exact = all / 2;
     SmallVector<int64_t> starts = bucketStarts(exact, all, reach);
-    forTasks(e, e.idx(llvm::divideCeil(size, kDistances)), "relative_bias", [&](Value task) {
+    forTasks(e, e.idx(llvm::divideCeil(size, kDistances)), op, [&](Value task) {
       Value first = e.mul(task, kDistances);
       e.loop(first, e.min(e.add(first, kDistances), e.idx(size)), 1, [&](Value column) {
         Value distance = e.sub(column, e.idx(reach)), back = e.sub(e.idx(reach), column); // j - i, i - j

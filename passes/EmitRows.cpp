@@ -251,7 +251,7 @@ struct EmitPositions : RowPattern<PositionsOp> {
   void emit(Emit &e, PositionsOp op) const override {
     auto cache = op.getCache() ? op.getCache().getDefiningOp<CacheViewOp>() : CacheViewOp();
     Type type = cast<MemRefType>(op.getInit().getType()).getElementType();
-    forTasks(e, e.idx(1), "positions", [&](Value) {
+    forTasks(e, e.idx(1), op, [&](Value) {
       e.loop(e.idx(0), e.dim(op.getInit(), 0), 1, [&](Value b) {
         Value past = cache ? e.toIndex(e.load1(cache.getPast(), b)) : e.idx(0);
         e.loop(e.idx(0), e.dim(op.getInit(), 1), 1, [&](Value s) {
@@ -268,7 +268,7 @@ struct EmitPositions : RowPattern<PositionsOp> {
 struct EmitSelectToken : RowPattern<SelectTokenOp> {
   using RowPattern::RowPattern;
   void emit(Emit &e, SelectTokenOp op) const override {
-    forTasks(e, e.dim(op.getInit(), 0), "select_token", [&](Value b) {
+    forTasks(e, e.dim(op.getInit(), 0), op, [&](Value b) {
       Value size = e.dim(op.getInput(), 1), at = e.sub(size, e.idx(1));
       if (op.getAt())
         at = ifGiven(e, op.getAt(), at, [&] {
@@ -286,7 +286,7 @@ struct EmitShiftRight : RowPattern<ShiftRightOp> {
   using RowPattern::RowPattern;
   void emit(Emit &e, ShiftRightOp op) const override {
     auto type = cast<MemRefType>(op.getInit().getType());
-    forTasks(e, e.dim(op.getInit(), 0), "shift_right", [&](Value b) {
+    forTasks(e, e.dim(op.getInit(), 0), op, [&](Value b) {
       SmallVector<Value> at = {b};
       std::function<void(int64_t)> nest = [&](int64_t d) {
         if (d < type.getRank()) {
@@ -315,7 +315,7 @@ template <typename Op> struct EmitHeads : RowPattern<Op> {
     bool split = std::is_same_v<Op, SplitHeadsOp>;
     Value wide = split ? op.getInput() : op.getInit(), tall = split ? op.getInit() : op.getInput();
     int64_t heads = cast<MemRefType>(tall.getType()).getDimSize(1), headDim = lastDim(tall);
-    forTasks(e, e.dim(wide, 0), op->getName().stripDialect(), [&](Value b) {
+    forTasks(e, e.dim(wide, 0), op, [&](Value b) {
       e.loop(e.idx(0), e.dim(wide, 1), 1, [&](Value s) {
         e.loop(e.idx(0), e.idx(heads), 1, [&](Value h) {
           e.loop(e.idx(0), e.idx(headDim), 1, [&](Value d) {

@@ -18,6 +18,15 @@ struct OutlineTasks : impl::OutlineTasksBase<OutlineTasks> {
     SmallVector<scf::ForallOp> foralls;
     module.walk([&](scf::ForallOp op) { foralls.push_back(op); });
     for (scf::ForallOp forall : foralls) {
+      OpBuilder b(forall);
+      Value flop, bytes; // out of the body, so that kernels may be equal
+      for (CostOp cost : llvm::make_early_inc_range(forall.getBody()->getOps<CostOp>())) {
+        flop = cost.getFlop();
+        bytes = cost.getBytes();
+        cost.erase();
+      }
+      if (!flop)
+        flop = bytes = arith::ConstantIndexOp::create(b, forall.getLoc(), 0);
       func::FuncOp kernel = outline(forall, symbols);
       for (func::FuncOp other : kernels)
         if (isSame(kernel, other)) {
@@ -27,16 +36,16 @@ struct OutlineTasks : impl::OutlineTasksBase<OutlineTasks> {
         }
       if (kernels.empty() || !llvm::is_contained(kernels, kernel))
         kernels.push_back(kernel);
-      OpBuilder b(forall);
       auto name = forall->getAttrOfType<StringAttr>(kOpAttr);
-      DispatchOp::create(b, forall.getLoc(), FlatSymbolRefAttr::get(kernel), count(b, forall), captures,
-                         name ? name : b.getStringAttr("task"));
+      DispatchOp::create(b, forall.getLoc(), FlatSymbolRefAttr::get(kernel), count(b, forall), flop, bytes,
+                         captures, name ? name : b.getStringAttr("task"));
       forall.erase();
     }
     module.walk([&](WorkerOp op) {
       op.emitOpError("expected within a task");
       signalPassFailure();
     });
+    module.walk([](CostOp op) { op.erase(); }); // of a single task, which runs in place
   }
 
   Value count(OpBuilder &b, scf::ForallOp forall) {

@@ -2,7 +2,7 @@
 #ifndef ATTNC_PASSES_TASKS_H
 #define ATTNC_PASSES_TASKS_H
 
-#include "passes/Emit.h"
+#include "passes/Cost.h"
 #include "passes/Signature.h"
 #include "runtime/attn_abi.h"
 
@@ -11,12 +11,15 @@ namespace attnc {
 /// The name that profiles show for a task, on its `scf.forall`.
 constexpr llvm::StringLiteral kOpAttr = "attn.op";
 
-/// `count` tasks; `body(task)` is one.
-inline void forTasks(Emit &e, Value count, StringRef name, function_ref<void(Value)> body) {
+/// `count` tasks that are all of `op`, or one `step` of it; `body(task)` is one.
+inline void forTasks(Emit &e, Value count, Operation *op, function_ref<void(Value)> body, StringRef step = {}) {
+  StringRef name = op->getName().stripDialect();
+  Cost cost = costOf(e, op, step);
   auto forall = scf::ForallOp::create(e.b, e.loc, ArrayRef<OpFoldResult>{OpFoldResult(count)}, ValueRange(), std::nullopt);
-  forall->setAttr(kOpAttr, e.b.getStringAttr(name));
+  forall->setAttr(kOpAttr, e.b.getStringAttr(step.empty() ? name : name + "." + step));
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToStart(forall.getBody());
+  attn::CostOp::create(e.b, e.loc, cost.flop, cost.bytes);
   body(forall.getInductionVar(0));
 }
 

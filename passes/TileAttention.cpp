@@ -62,7 +62,7 @@ struct AttentionTiler {
   void tileScores(Value lse);
 
   TaskPlace placeOf(Value batch, Value kvHead, Value groupBlock, Value first, Value count);
-  void forQueryBlocks(StringRef name, function_ref<void(const TaskPlace &)> body);
+  void forQueryBlocks(function_ref<void(const TaskPlace &)> body, StringRef step = {});
   Value allKeysOf(Value batch);
   Value keysOf(Value batch);
   Value swappedView(Value memref, const TaskPlace &place);
@@ -249,23 +249,23 @@ OnlineAttentionOp AttentionTiler::createTask(const TaskPlace &place, Value init,
 }
 
 /// `body` as a task for every block of queries of every group of heads.
-void AttentionTiler::forQueryBlocks(StringRef name, function_ref<void(const TaskPlace &)> body) {
+void AttentionTiler::forQueryBlocks(function_ref<void(const TaskPlace &)> body, StringRef step) {
   Value batch = e.dim(op.getQuery(), 0);
   int64_t groupBlocks = llvm::divideCeil(group, kTaskRows);
   int64_t queryBlock = std::max<int64_t>(1, kTaskRows / group);
   Value queryBlocks = e.divCeil(queries, queryBlock);
   // Blocks of one head are neighbours, the last ones, with the most keys under a causal mask, first.
-  forTasks(e, e.mul(e.mul(batch, e.idx(kvHeads * groupBlocks)), queryBlocks), name, [&](Value task) {
+  forTasks(e, e.mul(e.mul(batch, e.idx(kvHeads * groupBlocks)), queryBlocks), op, [&](Value task) {
     Value block = e.sub(e.sub(queryBlocks, e.idx(1)), e.rem(task, queryBlocks)), rest = e.divFloor(task, queryBlocks);
     Value groupBlock = e.rem(rest, e.idx(groupBlocks));
     rest = e.divFloor(rest, groupBlocks);
     Value first = e.mul(block, queryBlock), count = e.min(e.idx(queryBlock), e.sub(queries, first));
     body(placeOf(e.divFloor(rest, kvHeads), e.rem(rest, e.idx(kvHeads)), groupBlock, first, count));
-  });
+  }, step);
 }
 
 void AttentionTiler::tileWhole() {
-  forQueryBlocks("attention", [&](const TaskPlace &place) {
+  forQueryBlocks([&](const TaskPlace &place) {
     createTask(place, rowsView(op.getInit(), place, headDimV), lseView(place));
   });
 }
@@ -277,7 +277,7 @@ void AttentionTiler::tileRagged() {
   RaggedPlace::check(e, offsets, rows, "ragged: expected offsets that ascend from 0 to the number of query rows");
   int64_t groupBlocks = llvm::divideCeil(group, kTaskRows), queryBlock = std::max<int64_t>(1, kTaskRows / group);
   Value blocks = RaggedPlace::blocks(e, offsets, queryBlock, rows);
-  forTasks(e, e.mul(blocks, e.idx(kvHeads * groupBlocks)), "attention", [&](Value task) {
+  forTasks(e, e.mul(blocks, e.idx(kvHeads * groupBlocks)), op, [&](Value task) {
     Value rest = e.divFloor(task, blocks);
     RaggedPlace sequence(e, offsets, queryBlock, e.rem(task, blocks));
     Value first = e.mul(sequence.block, queryBlock);
@@ -296,10 +296,10 @@ void AttentionTiler::tileRagged() {
 
 /// Scores at the point asked for, after the attention itself: a second walk over all keys.
 void AttentionTiler::tileScores(Value lse) {
-  forQueryBlocks("attention.scores", [&](const TaskPlace &place) {
+  forQueryBlocks([&](const TaskPlace &place) {
     auto online = createTask(place, swappedView(op.getScoresInit(), place), lse ? swappedView(lse, place) : Value());
     online.setScoresAttr(op.getScoresAttr());
-  });
+  }, "scores");
 }
 
 /// One query, many keys: [batch, kv head, part] tasks of some blocks each, then one merge by batch and kv head.
@@ -330,7 +330,7 @@ void AttentionTiler::tileSplit() {
     return subview(e, memref, {pair, part, b.getIndexAttr(0), b.getIndexAttr(0)},
                    {b.getIndexAttr(1), b.getIndexAttr(1), b.getIndexAttr(group), b.getIndexAttr(last)}, 1);
   };
-  forTasks(e, e.mul(pairs, splits), "attention", [&](Value task) {
+  forTasks(e, e.mul(pairs, splits), op, [&](Value task) {
     Value part = e.rem(task, splits), pair = e.divFloor(task, splits);
     TaskPlace place = placeOf(e.divFloor(pair, kvHeads), e.rem(pair, e.idx(kvHeads)), zero, zero, one);
     Value size = e.mul(blocksOfPart(place.keys), kBlock);
@@ -342,7 +342,7 @@ void AttentionTiler::tileSplit() {
     online.getToMutable().assign(e.add(from, size));
     b.setInsertionPointAfter(online);
   });
-  forTasks(e, pairs, "attention.merge", [&](Value pair) {
+  forTasks(e, pairs, op, [&](Value pair) {
     TaskPlace place = placeOf(e.divFloor(pair, kvHeads), e.rem(pair, e.idx(kvHeads)), zero, zero, one);
     Value blocks = blocksOfPart(place.keys);
     Value used = e.max(one, e.divFloor(e.sub(e.add(e.divCeil(place.keys, kBlock), blocks), one), blocks));
@@ -353,7 +353,7 @@ void AttentionTiler::tileSplit() {
     };
     MergeAttentionOp::create(b, e.loc, ofPair(parts), ofPair(maxima), sinkLogits(place),
                              rowsView(op.getInit(), place, headDimV), lseView(place));
-  });
+  }, "merge");
 }
 
 LogicalResult AttentionTiler::tile() {

@@ -48,7 +48,7 @@ LogicalResult tileLinear(Tiler &tiler, LinearOp op) {
   Value chunkGroups = e.divFloor(e.add(chunks, groups - 1), chunks); // ceil(groups / chunks)
   Value chunkPanels = e.mul(chunkGroups, target.getPanels());
   Value usedChunks = e.divFloor(e.sub(e.add(chunkPanels, panels), e.idx(1)), chunkPanels);
-  forTasks(e, e.mul(rowBlocks, usedChunks), "linear", [&](Value task) {
+  forTasks(e, e.mul(rowBlocks, usedChunks), op, [&](Value task) {
     Value firstRow = e.mul(e.rem(task, rowBlocks), target.getRowBlock());
     Value rowCount = e.min(e.idx(target.getRowBlock()), e.sub(rows, firstRow));
     Value firstPanel = e.mul(e.divFloor(task, rowBlocks), chunkPanels);
@@ -94,7 +94,7 @@ LogicalResult tileRows(Tiler &tiler, Operation *op) {
     flat.map(operand, flattenRows(e, operand, type.getRank() > leading));
   }
   Value rows = e.dim(flat.lookup(getInit(op)), 0);
-  forTasks(e, e.divCeil(rows, kRowBlock), op->getName().stripDialect(), [&](Value task) {
+  forTasks(e, e.divCeil(rows, kRowBlock), op, [&](Value task) {
     Value first = e.mul(task, kRowBlock), count = e.min(e.idx(kRowBlock), e.sub(rows, first));
     IRMapping map;
     for (Value operand : op->getOperands())

@@ -93,10 +93,12 @@ func.func @tasks(%count: index, %bad: i1, %x: memref<?xf32>) {
   %w = attn.worker
   // CHECK: attn.fail %arg1, 9, "position out of range"
   attn.fail %bad, 9, "position out of range"
-  // CHECK: attn.dispatch @kernel[%arg0] (%arg2) "linear" : memref<?xf32>
-  attn.dispatch @kernel[%count](%x) "linear" : memref<?xf32>
-  // CHECK: attn.dispatch @empty[%arg0] () "nothing"
-  attn.dispatch @empty[%count]() "nothing"
+  // CHECK: attn.dispatch @kernel[%arg0] (%arg2) "linear" flop %arg0 bytes %arg0 : memref<?xf32>
+  attn.dispatch @kernel[%count](%x) "linear" flop %count bytes %count : memref<?xf32>
+  // CHECK: attn.dispatch @empty[%arg0] () "nothing" flop %arg0 bytes %arg0
+  attn.dispatch @empty[%count]() "nothing" flop %count bytes %count
+  // CHECK: attn.cost flop %arg0 bytes %arg0
+  attn.cost flop %count bytes %count
   return
 }
 func.func private @empty(%task: index, %worker: index) {

@@ -752,7 +752,7 @@ func.func @concat_sum(%a: tensor<8x4xf32>) {
 // dispatch C1
 func.func @dispatch_nothing(%n: index) {
   // expected-error @below {{expected a kernel function of 2 arguments: the inputs' types and two indices}}
-  attn.dispatch @kernel[%n]() "op"
+  attn.dispatch @kernel[%n]() "op" flop %n bytes %n
   return
 }
 
@@ -762,7 +762,7 @@ func.func @dispatch_nothing(%n: index) {
 func.func private @kernel(%x: memref<4xf32>, %task: index, %worker: index)
 func.func @dispatch_types(%n: index, %x: memref<8xf32>) {
   // expected-error @below {{expected a kernel function of 3 arguments: the inputs' types and two indices}}
-  attn.dispatch @kernel[%n](%x) "op" : memref<8xf32>
+  attn.dispatch @kernel[%n](%x) "op" flop %n bytes %n : memref<8xf32>
   return
 }
 

@@ -14,7 +14,7 @@
 // CHECK: llvm.call @attn_dispatch(%arg0,
 func.func @f(%ctx: !llvm.ptr, %v: f32, %weights: memref<?xi8>, %workspace: memref<?xi8>, %workers: index) attributes {attn.outputs = 0 : i64} {
   %n = arith.constant 4 : index
-  attn.dispatch @kernel[%n](%ctx, %v) "fill" : !llvm.ptr, f32
+  attn.dispatch @kernel[%n](%ctx, %v) "fill" flop %n bytes %n : !llvm.ptr, f32
   return
 }
 

@@ -122,6 +122,7 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
 
   // Cached keys are read from the pages, up to those of this call; a mask that is too short stops the run.
   // CHECK-LABEL: func.func @cached
+  // CHECK: scf.forall
   // CHECK: %[[PAST:.*]] = arith.index_cast %{{.*}} : i32 to index
   // CHECK: %[[KEYS:.*]] = arith.addi %[[PAST]],
   // CHECK: attn.fail %{{.*}}, 2, "attention_mask: expected a column for every cached and new token of its row"
@@ -135,6 +136,7 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
 
   // kv_len within the keys; positions from the bottom right.
   // CHECK-LABEL: func.func @lengths
+  // CHECK: scf.forall
   // CHECK: %[[KEYS:.*]] = arith.maxsi %{{.*}}, %c0
   // CHECK: %[[OFFSET:.*]] = arith.subi %[[KEYS]], %{{.*}}
   // CHECK: attn.fail %{{.*}}, 12, "kv_len: expected lengths within the number of keys"
