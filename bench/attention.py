@@ -133,7 +133,7 @@ def main():
         sys.exit("bench: --only %s finds none of: %s" % (options.only, names))
 
     say("bench: this machine's limits")
-    results = {"cpu": cpu_name(), "peak": peak(options.work, options.threads), "cases": cases}
+    results = {"cpu": cpu_name(), "peak": peak(options), "cases": cases}
     runtime = Runtime(options.build, options.threads)
     say("bench: compiling %d cases" % len(cases))
     models = [prepare(runtime, os.path.join(options.build, "bin", "attnc"), options.work, c) for c in cases]

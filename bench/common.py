@@ -31,10 +31,10 @@ def last_json(text):
     return json.loads(text.strip().splitlines()[-1])
 
 
-def peak(work, threads):
-    program = os.path.join(work, "peak")
+def peak(options):
+    program = os.path.join(options.work, "peak")
     run(["/usr/lib/llvm-22/bin/clang", "-O3", "-march=native", os.path.join(HERE, "peak.c"), "-o", program, "-lpthread"])
-    return json.loads(run([program, str(threads)]))
+    return json.loads(run([program, str(options.threads), "1" if options.quick else "20"]))
 
 
 def timed(command):
@@ -75,7 +75,7 @@ def put_in_page(text, begin, end):
 def finish(results, options, report, begin, end):
     """Measures the machine's limits once more, keeps the results, and prints or writes their tables."""
     # A limit is the best that was seen: a virtual machine's second core can be late at the start.
-    again = peak(options.work, options.threads)
+    again = peak(options)
     results["peak"] = {n: max(v, again[n]) for n, v in results["peak"].items()}
     with open(os.path.join(options.work, "results.json"), "w", encoding="utf-8") as file:
         json.dump(results, file, indent=1)

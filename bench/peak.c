@@ -1,7 +1,9 @@
 /* peak.c: what this machine can do at most, to divide our numbers by. Prints one JSON object: GFLOP/s of
  * one and of all threads (f32 fused multiply-adds; bf16 dot products where the CPU has them), and GB/s of reading memory.
  *
- *   clang -O3 -march=native peak.c -o peak -lpthread && ./peak THREADS */
+ *   clang -O3 -march=native peak.c -o peak -lpthread && ./peak THREADS [MILLIONS]
+ *
+ * MILLIONS of rounds of the arithmetic loops, 20 if not given. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,6 +33,7 @@ typedef struct job {
 } job;
 
 static char *buffer;
+static int64_t repeats = 20000000;
 static pthread_barrier_t start;
 
 static double seconds(void) {
@@ -50,7 +53,6 @@ static void *multiply(void *argument) {
     scale[l] = 1.0000001f;
     step[l] = 1e-9f;
   }
-  const int64_t repeats = 20000000;
   pthread_barrier_wait(&start);
   double begin = seconds();
   for (int64_t n = 0; n < repeats; ++n) {
@@ -75,7 +77,6 @@ static void *multiply_bf16(void *argument) {
   __m512bh x = (__m512bh)_mm512_set1_epi16(0x3f80), y = (__m512bh)_mm512_set1_epi16(0x3080); /* 1 and 2^-30 */
   for (int i = 0; i < SUMS; ++i)
     sum[i] = _mm512_set1_ps((float)i * 1e-9f);
-  const int64_t repeats = 20000000;
   pthread_barrier_wait(&start);
   double begin = seconds();
   for (int64_t n = 0; n < repeats; ++n) {
@@ -100,10 +101,10 @@ static void *scan(void *argument) {
   uint64_t stream = BUFFER / (uint64_t)(j->threads * j->streams) / (4 * BYTES) * (4 * BYTES);
   const char *from = buffer + stream * (uint64_t)(j->index * j->streams);
   words a = {0}, b = a, c = a, d = a;
-  const int repeats = 2;
+  const int times = 2;
   pthread_barrier_wait(&start);
   double begin = seconds();
-  for (int r = 0; r < repeats; ++r)
+  for (int r = 0; r < times; ++r)
     for (uint64_t i = 0; i < stream; i += 4 * BYTES)
       for (int s = 0; s < j->streams; ++s) {
         const words *p = (const words *)(from + (uint64_t)s * stream + i);
@@ -116,7 +117,7 @@ static void *scan(void *argument) {
   a += b + c + d;
   volatile int64_t sink = a[0];
   (void)sink;
-  j->result = (double)repeats * (double)stream * j->streams / time * 1e-9;
+  j->result = (double)times * (double)stream * j->streams / time * 1e-9;
   return NULL;
 }
 
@@ -151,9 +152,10 @@ static double read_together(int threads) {
 }
 
 int main(int argc, char **argv) {
-  int threads = argc > 1 ? atoi(argv[1]) : 2;
-  if (threads < 1 || threads > MAX_THREADS) {
-    fprintf(stderr, "peak: expected 1 to %d threads\n", MAX_THREADS);
+  int threads = argc > 1 ? atoi(argv[1]) : 2, millions = argc > 2 ? atoi(argv[2]) : 20;
+  repeats = (int64_t)millions * 1000000;
+  if (threads < 1 || threads > MAX_THREADS || millions < 1) {
+    fprintf(stderr, "peak: expected 1 to %d threads and 1 or more millions\n", MAX_THREADS);
     return 2;
   }
   buffer = aligned_alloc(4096, BUFFER);

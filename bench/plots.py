@@ -27,7 +27,7 @@ def panel(left, title, xs, lines):
     for x in xs[1:]:
         parts.append(text(at(x, 0)[0], top + HIGH + 16, str(x)))
     for y in (most / 2, most / 1.05):
-        parts += [text(left - 4, at(0, y)[1] + 4, "%.4g" % float("%.3g" % y), "end"),
+        parts += [text(left - 4, at(0, y)[1] + 4, "%.0f" % y, "end"),
                   '<path d="M%d %.1fH%d" stroke="#ddd"/>' % (left, at(0, y)[1], left + WIDE)]
     for key, points in lines.items():
         path = "L".join("%.1f %.1f" % at(*p) for p in points)

@@ -19,7 +19,7 @@ import time
 import plots
 import tables
 from common import HERE, SOURCE, cpu_name, finish, last_json, peak, run, say, timed
-from works import DEPTHS, LONG, OURS, PEERS, all_models, all_works, gpt2, works_of
+from works import OURS, PEERS, all_models, all_works, compiles, works_of
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -27,8 +27,10 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 class Bench:
     def __init__(self, options):
         self.options = options
+        self.target = ["--target=native"] if options.quick else []
         self.models = all_models(options.quick)
         self.works = [w for w in all_works(options.quick, options.threads) if self.wanted(w["name"])]
+        self.compiled = [c for c in compiles() if self.wanted(c)]
         self.peers = {k: p for k, p in PEERS.items() if p.python is None or getattr(options, p.python + "_python")}
         self.results = {"cpu": cpu_name(), "quick": options.quick, "threads": options.threads, "names": {}, "ms": {}, "compile": {}}
 
@@ -47,7 +49,10 @@ class Bench:
 
     def prepare(self):
         """Writes and compiles what the works need; leaves out types that attnc cannot compile yet."""
-        needed = {}  # (model, type)
+        exported = sorted({w["model"] for p in self.peers.values() if p.python in ("openvino", "onnxruntime") for w in works_of(p, self.works)})
+        if exported and not self.options.torch_python:
+            sys.exit("bench: expected --torch-python, which exports models to ONNX")
+        needed = {}  # {model: types}
         for peer in self.peers.values():
             for work in works_of(peer, self.works):
                 needed.setdefault(work.get("model", "gemm"), set()).update([peer.type] if peer.python is None else [])
@@ -57,17 +62,14 @@ class Bench:
                 source, flags = self.path(model), OURS[kind]
                 if model == "gemm":
                     source, flags = os.path.join(source, "gemm-%s.mlir" % ("f32" if kind == "f32" else "bf16")), flags[1:]
-                output = self.path("%s-%s.so" % (model, kind))
+                output, flags = self.path("%s-%s.so" % (model, kind)), flags + self.target
                 done = subprocess.run([self.tool("attnc"), source, "-o", output, *flags], stderr=subprocess.PIPE)
                 if done.returncode and b"not yet lowered" in done.stderr:
                     say("bench: left out: %s of %s: %s" % (kind, model, done.stderr.decode().strip()))
                     self.peers.pop("attnc " + kind, None)
                 elif done.returncode:
                     sys.exit("bench: attnc %s: %s" % (source, done.stderr.decode().strip()))
-        exported = sorted({w["model"] for p in self.peers.values() if p.python in ("openvino", "onnxruntime") for w in works_of(p, self.works)})
         if exported:
-            if not self.options.torch_python:
-                sys.exit("bench: expected --torch-python, which exports models to ONNX")
             run([self.options.torch_python, os.path.join(HERE, "peers", "onnx_export.py")] + [self.path(m) for m in exported])
 
     def ask(self, key, works, **more):
@@ -76,43 +78,48 @@ class Bench:
         request = {"type": peer.type, "threads": works[0]["threads"], "min_time": options.min_time, "folder": options.work,
                    "works": works, "build": options.build, "variant": options.variant, **more}
         python = getattr(options, peer.python + "_python") if peer.python else sys.executable
-        answer = last_json(run([python, os.path.join(HERE, "peers", peer.script)], input=json.dumps(request).encode()))
+        command = [python, os.path.join(HERE, "peers", peer.script)]
+        done = subprocess.run(command, input=json.dumps(request).encode(), stdout=subprocess.PIPE)
+        if done.returncode and peer.python:  # a peer's bad day must not cost the others' results
+            return say("bench: left out: %s exited with %d" % (key, done.returncode))
+        if done.returncode:
+            sys.exit("bench: %s exited with %d" % (key, done.returncode))
+        answer = last_json(done.stdout.decode())
         self.results["names"][key] = answer["name"] + " " + peer.label
         known = self.results["ms"].setdefault(key, {})
         for name, ms in answer["ms"].items():
             known[name] = min(ms, known.get(name, ms))
 
     def round(self):
+        """Form by form, so that ours and the peers are never far apart; a quick one starts each peer once."""
+        forms = ["gemm", "prefill", "decode", "encode"]
+        for group in [forms] if self.options.quick else [[f] for f in forms]:
+            for key, peer in self.peers.items():
+                works = [w for w in works_of(peer, self.works) if w["form"] in group]
+                for threads in sorted({w["threads"] for w in works}):
+                    say("bench: %s: %s on %d threads" % (key, " ".join(group), threads))
+                    self.ask(key, [w for w in works if w["threads"] == threads])
         for key, peer in self.peers.items():
-            works = works_of(peer, self.works)
-            for threads in sorted({w["threads"] for w in works}):
-                part = [w for w in works if w["threads"] == threads and w["form"] != "first"]
-                if part:
-                    say("bench: %s, %d threads" % (key, threads))
-                    self.ask(key, part)
-            for work in works:
+            for work in works_of(peer, self.works):
                 if work["form"] == "first":
+                    say("bench: %s: first token" % key)
                     self.ask(key, [work], **({"spawned": time.monotonic()} if peer.python else {}))
 
     def compile(self):
         """Compile time, memory and load time, for one target and for all, by depth."""
-        for depth in DEPTHS:
-            for target in ("native", "portable"):
-                label = "compile %s %s" % (gpt2(depth), target)
-                if not self.wanted(label):
-                    continue
-                say("bench: " + label)
-                self.write_model(gpt2(depth))
-                weights = os.path.getsize(os.path.join(self.path(gpt2(depth)), "model.safetensors"))
-                output, flags = self.path("compiled.so"), ["--threads", str(self.options.threads)]
-                rounds = [timed([self.tool("attnc"), self.path(gpt2(depth)), "-o", output, "--target=" + target])
-                          for _ in range(self.options.rounds)]
-                loads = [json.loads(run([self.tool("attn-bench"), output, "--prefill", "1", "--min-time", "0", "--json", *flags]))
-                         for _ in range(2)]  # the first one fills the page cache
-                self.results["compile"][label] = dict(
-                    loads[1], depth=depth, target=target, seconds=min(r["seconds"] for r in rounds), source_bytes=weights,
-                    max_rss=max(r["max_rss"] for r in rounds))
-                os.remove(output)
+        for label in self.compiled:
+            say("bench: " + label)
+            _, model, target = label.split()
+            self.write_model(model)
+            output, flags = self.path("compiled.so"), ["--threads", str(self.options.threads)]
+            rounds = [timed([self.tool("attnc"), self.path(model), "-o", output, "--target=" + target])
+                      for _ in range(self.options.rounds)]
+            loads = [json.loads(run([self.tool("attn-bench"), output, "--prefill", "1", "--min-time", "0", "--json", *flags]))
+                     for _ in range(2)]  # the first one fills the page cache
+            self.results["compile"][label] = dict(
+                loads[1], seconds=min(r["seconds"] for r in rounds), max_rss=max(r["max_rss"] for r in rounds),
+                source_bytes=os.path.getsize(os.path.join(self.path(model), "model.safetensors")))
+            os.remove(output)
 
     def memory(self):
         """What a long prompt needs beyond weights and cache."""
@@ -121,7 +128,7 @@ class Bench:
         say("bench: memory of a long prompt")
         self.write_model("gpt2-long")
         output, ids = self.path("long.so"), self.path("long.npy")
-        run([self.tool("attnc"), self.path("gpt2-long"), "-o", output])
+        run([self.tool("attnc"), self.path("gpt2-long"), "-o", output, *self.target])
         with open(os.path.join(self.path("gpt2-long"), "config.json"), encoding="utf-8") as file:
             config = json.load(file)
         tokens = config["n_positions"]
@@ -155,14 +162,16 @@ def main():
         options.rounds, options.min_time = 1, 0
     os.makedirs(options.work, exist_ok=True)
     bench = Bench(options)
+    if not (bench.works or bench.compiled or bench.wanted("memory")):
+        sys.exit("bench: --only %s finds none of: %s" % (options.only, ", ".join(
+            [w["name"] for w in all_works(options.quick, options.threads)] + compiles() + ["memory"])))
 
     say("bench: this machine's limits")
-    bench.results["peak"] = peak(options.work, options.threads)
+    bench.results["peak"] = peak(options)
     bench.prepare()
     for turn in range(options.rounds):
         say("bench: round %d" % (turn + 1))
-        if bench.works:
-            bench.round()
+        bench.round()
     bench.compile()
     bench.memory()
     finish(bench.results, options, tables.report, BEGIN, END)

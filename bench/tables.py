@@ -133,10 +133,10 @@ def first_table(t):
 
 def compile_table(results):
     rows = []
-    for c in results["compile"].values():
-        rows.append([c["depth"], c["target"], "%.2f" % c["seconds"], "%.0f" % (c["max_rss"] / 2**20), "%.0f" % ((c["max_rss"] - c["source_bytes"]) / 2**20),
+    for label, c in results["compile"].items():
+        rows.append([label.partition(" ")[2], "%.2f" % c["seconds"], "%.0f" % (c["max_rss"] / 2**20), "%.0f" % ((c["max_rss"] - c["source_bytes"]) / 2**20),
                      "%.0f" % (c["weights_bytes"] / 2**20), "%.0f" % ((c["file_bytes"] - c["weights_bytes"]) / 1024), "%.2f" % c["load_ms"]])
-    return table(["layers", "target", "compile, s", "largest resident set, MiB", "beyond the mapped weights, MiB", "weights, MiB",
+    return table(["model, target", "compile, s", "largest resident set, MiB", "beyond the mapped weights, MiB", "weights, MiB",
                   "file without weights, KiB", "load, ms"], rows)
 
 
@@ -203,6 +203,7 @@ def report(results, options):
     text += ["Machine: %s, %d threads. Measured in the same run, together and one core: %s, %.1f and %.1f GB/s reading. " % (
         results["cpu"], results["threads"], ", ".join(limits), m["read_gbs"], m["read_gbs_1"])]
     text[-1] += "Best of all calls in %d rounds of %g s; their time divided by ours of the same type in parentheses." % (options.rounds, options.min_time)
+    text += ["![How cost grows](performance.svg)"] if options.write else []
     parts = [goals_table(results), gemm_table(t), prefill_table(t), decode_table(t), encode_table(t), layers_table(t),
              threads_table(t, results["threads"]), first_table(t), compile_table(results)]
     return "\n\n".join(text + [p for p in parts if p.count("\n") > 1])

@@ -89,6 +89,11 @@ def all_works(quick, threads):
     return works
 
 
+def compiles():
+    """"compile", a model and a target: what it takes and gives is measured, too."""
+    return ["compile %s %s" % (gpt2(depth), target) for depth in DEPTHS for target in ("native", "portable")]
+
+
 def works_of(peer, works):
     """Those that the peer takes part in."""
     script = peer.script.partition("_")[0]

@@ -130,4 +130,4 @@ def setup(request):
 
 
 if __name__ == "__main__":
-    peer.serve("llama.cpp", setup)
+    peer.serve("llama-cpp-python " + llama.__version__, setup)
