@@ -202,6 +202,7 @@ def report(results, options):
     limits = [pair("gflops", "GFLOP/s f32")] + ([pair("bf16_gflops", "bf16 dot products")] if "bf16_gflops" in m else [])
     text += ["Machine: %s, %d threads. Measured in the same run, together and one core: %s, %.1f and %.1f GB/s reading. " % (
         results["cpu"], results["threads"], ", ".join(limits), m["read_gbs"], m["read_gbs_1"])]
+    text[-1] += "".join({"Variant %s. " % c["variant"] for c in results["compile"].values()})
     text[-1] += "Best of all calls in %d rounds of %g s; their time divided by ours of the same type in parentheses." % (options.rounds, options.min_time)
     text += ["![How cost grows](performance.svg)"] if options.write else []
     parts = [goals_table(results), gemm_table(t), prefill_table(t), decode_table(t), encode_table(t), layers_table(t),
