@@ -92,15 +92,14 @@ def Attn_ShiftRightOp : Attn_DualOp<"shift_right"> {
 //===----------------------------------------------------------------------===//
 
 def Attn_LinearOp : Attn_DualOp<"linear", [AttrSizedOperandSegments]> {
-  let summary = "matrix product with optional norm before, bias, activation and residual after";
+  let summary = "matrix product with optional bias, activation and residual after";
   let description = [{
-    `result = activation(norm(input) · W + bias) + residual` over the last dimension.
+    `result = activation(input · W + bias) + residual` over the last dimension.
     `input [..., K]`, `weight [K, N]` (or `[N, K]` with `transpose_weight`, PyTorch's `nn.Linear`),
     `bias [N]`, `residual` and result `[..., N]`. Products are summed in f32 in ascending k for
-    every number of rows. `norm(gamma, beta)` is the prologue `attn.layer_norm` (`norm = layer`) or
-    `attn.rms_norm` (`norm = rms`) with `epsilon`.
+    every number of rows. Where input and weight are bf16 and the target says `bf16_dot`, the sum is over pairs.
 
-    In a task, `scratch` is that of all workers, a row each: the normalised rows and one register tile of the result.
+    In a task, `scratch` is that of all workers, a row each: one register tile of the result.
 
     After `attn-pack-weights` the weight is packed in panels of 16 columns: f32 `[⌈N/16⌉, K, 16]`, 16-bit
     types `[⌈N/16⌉, ⌈K/2⌉, 16, 2]`, zero beyond N and K.
@@ -111,20 +110,16 @@ def Attn_LinearOp : Attn_DualOp<"linear", [AttrSizedOperandSegments]> {
     ```
     Constraints: (C1) `input` and result have the same leading dimensions and rank at least 2, with static last
     dimensions K and N. (C2) `weight` is `[K, N]`, `[N, K]` with `transpose_weight`, or packed. (C3) `bias` is
-    `[N]`. (C4) `residual` has the result's type. (C5) `gamma` is `[K]`, present exactly when `norm` is not none;
-    `beta` is `[K]` and needs `gamma`.
+    `[N]`. (C4) `residual` has the result's type.
   }];
   let arguments = (ins Attn_FloatShaped:$input, Attn_FloatShaped:$weight,
-                       Optional<Attn_FloatShaped>:$gamma, Optional<Attn_FloatShaped>:$beta,
                        Optional<Attn_FloatShaped>:$bias, Optional<Attn_FloatShaped>:$residual,
                        Optional<Attn_FloatBuffer>:$init, Optional<Attn_Scratch>:$scratch,
                        DefaultValuedAttr<Attn_ActivationAttr, "ActivationKind::none">:$activation,
-                       DefaultValuedAttr<Attn_NormAttr, "NormKind::none">:$norm,
-                       DefaultValuedAttr<F64Attr, "1e-05">:$epsilon,
                        UnitAttr:$transpose_weight);
   let results = (outs Optional<Attn_FloatTensor>:$result);
   let assemblyFormat = [{
-    $input `,` $weight (`norm` $norm^ `(` $gamma (`,` $beta^)? `)`)? (`bias` $bias^)?
+    $input `,` $weight (`bias` $bias^)?
     (`activation` $activation^)? (`residual` $residual^)? (`outs` $init^)? (`scratch` $scratch^)? attr-dict
     `:` functional-type(operands, results)
   }];

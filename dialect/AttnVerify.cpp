@@ -102,14 +102,7 @@ LogicalResult LinearOp::verify() {
     return failure();
   if (failed(expectVector(*this, "bias", getBias(), n))) // C3
     return failure();
-  if (failed(verifyResidual(*this, getResidual(), *out))) // C4
-    return failure();
-  if (bool(getGamma()) != (getNorm() != NormKind::none)) // C5
-    return emitOpError() << "expected norm 'layer' or 'rms' exactly when gamma is given";
-  if (getBeta() && !getGamma())
-    return emitOpError("expected gamma with beta");
-  return success(succeeded(expectVector(*this, "gamma", getGamma(), k)) &&
-                 succeeded(expectVector(*this, "beta", getBeta(), k)));
+  return verifyResidual(*this, getResidual(), *out); // C4
 }
 
 template <typename Op> static LogicalResult verifyNorm(Op op) {

@@ -143,7 +143,7 @@ Value GraphBuilder::linear(Value input, Value weight, Value bias, bool transpose
   attn::LinearOp::Properties properties;
   if (transposed)
     properties.transpose_weight = getUnitAttr();
-  return create<attn::LinearOp>(withFeatures(input, columns), {input, weight, /*gamma=*/{}, /*beta=*/{}, bias},
+  return create<attn::LinearOp>(withFeatures(input, columns), {input, weight, bias},
                                 properties);
 }
 

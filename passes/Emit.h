@@ -222,7 +222,7 @@ void populateEmitRelativeBias(RewritePatternSet &patterns);
 void populateEmitRanges(RewritePatternSet &patterns);
 
 /// Scratch of one worker, in f32: see the emitters.
-int64_t linearScratch(attn::TargetAttr target, int64_t k);
+int64_t linearScratch(attn::TargetAttr target);
 int64_t attentionScratch(attn::TargetAttr target, int64_t headDim, int64_t headDimV);
 
 } // namespace attnc

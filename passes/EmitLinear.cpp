@@ -1,66 +1,139 @@
 //===- EmitLinear.cpp - attn.linear of one task to register-tiled vector loops -------------===//
 //
-//   copy the task's rows (normalised) to scratch A [rows, K], so that every address in the hot loop is base + constant
 //   for G panels of 16 columns, for R rows:
 //     acc[R][G·16] = 0
 //     for k: G·16/lanes loads of W, R broadcasts of A, R·G·16/lanes fused multiply-adds
 //     C [R, G·16] = acc
 //     for each row of C: bias, activation, residual, store
+//   for the last rows, a power of two at a time: the same with as many panels as keep the multiply-adds busy
 //
 // Every output is one ascending sum over k, whatever R and G are.
 //
 //===----------------------------------------------------------------------------------===//
 #include "passes/Emit.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
 namespace attnc {
 using namespace attn;
 
 namespace {
 
-/// Row stride of A in f32: K rounded up, plus one cache line so that rows do not fall into one set of the cache.
-int64_t rowStride(int64_t k) { return llvm::alignTo(k, 16) + 16; }
+/// R rows of A by G panels of W, at (row, panel) of the task.
+struct Tile {
+  Value row, panel;
+  int64_t rows, panels;
+};
 
-/// 16 packed columns of W at one k (f32) or at a pair of k (16-bit types), as vectors of f32.
-struct PanelLoader {
+/// Sums of products in registers: acc[row][panel][vector].
+///   weight f32     [panels, K, 16]: a step is one k
+///   weight 16-bit  [panels, ⌈K/2⌉, 16, 2]: a step is a pair of k, widened to f32, or multiplied as it is by rows of bf16
+struct Products {
   Emit &e;
-  Value weight; // [panels, K, 16] or [panels, K/2, 32]
-  Type type;
+  Value a, weight; // [rows, K]; [panels, K, 16] or [panels, ⌈K/2⌉, 32]
+  int64_t k;
+  bool dot; // of pairs of bf16
 
-  int64_t kStep() const { return type.isF32() ? 1 : 2; }
+  Type type() const { return e.elementOf(weight); }
+  int64_t kStep() const { return type().isF32() ? 1 : 2; }
+  int64_t vectors() const { return kPanel / e.lanes; } // of one panel
 
-  /// result[i][v]: vector v of the panel at k + i.
-  SmallVector<SmallVector<Value>> load(Value panel, Value k) {
-    int64_t lanes = e.lanes;
-    SmallVector<SmallVector<Value>> result(kStep());
-    for (int64_t v = 0; v < kPanel / lanes; ++v) {
-      if (type.isF32()) {
-        result[0].push_back(e.load(weight, {panel, k, e.idx(v * lanes)}));
+  /// The sums over all k.
+  SmallVector<Value> sum(const Tile &tile) {
+    constexpr int64_t unroll = 4;
+    int64_t steps = k / kStep(), whole = steps / unroll * unroll;
+    SmallVector<Value> acc(tile.rows * tile.panels * vectors(), e.splat(0));
+    if (whole)
+      acc = e.loop(e.idx(0), e.idx(whole), unroll, acc, [&](Value i, ValueRange carried) {
+        SmallVector<Value> acc(carried);
+        for (int64_t u = 0; u < unroll; ++u)
+          step(tile, e.add(i, u), false, acc);
+        return acc;
+      });
+    for (int64_t i = whole; i < steps; ++i)
+      step(tile, e.idx(i), false, acc);
+    if (k % kStep())
+      step(tile, e.idx(steps), true, acc);
+    return acc;
+  }
+
+private:
+  /// `half`: K is odd and this is the last pair, of which A has the first alone.
+  void step(const Tile &tile, Value i, bool half, SmallVector<Value> &acc) {
+    SmallVector<SmallVector<Value>> w; // [k of the step][panel · vector]
+    for (int64_t p = 0; p < tile.panels; ++p)
+      load(e.add(tile.panel, p), i, w);
+    for (int64_t s = 0; s < (half ? 1 : int64_t(w.size())); ++s)
+      for (int64_t r = 0; r < tile.rows; ++r) {
+        Value row = e.add(tile.row, r), at = e.add(e.mul(i, kStep()), s);
+        Value x = dot ? pair(row, at, half) : e.broadcast(e.toF32(e.load1(a, {row, at})));
+        for (auto [v, value] : llvm::enumerate(w[s])) {
+          Value &sum = acc[r * w[s].size() + v];
+          sum = dot ? multiplyPairs(sum, x, value) : e.fma(x, value, sum);
+        }
+      }
+  }
+
+  /// Appends one panel's vectors at step `i`.
+  void load(Value panel, Value i, SmallVector<SmallVector<Value>> &w) {
+    w.resize(dot ? 1 : kStep());
+    for (int64_t v = 0; v < vectors(); ++v) {
+      if (type().isF32()) {
+        w[0].push_back(e.load(weight, {panel, i, e.idx(v * e.lanes)}));
         continue;
       }
-      auto pairs = vector::LoadOp::create(e.b, e.loc, VectorType::get({2 * lanes}, type), weight,
-                                          ValueRange{panel, k, e.idx(2 * v * lanes)});
-      auto i32 = VectorType::get({lanes}, e.b.getI32Type());
+      Value words = e.words(weight);
+      auto pairs = vector::LoadOp::create(e.b, e.loc, VectorType::get({2 * e.lanes}, e.elementOf(words)), words,
+                                          ValueRange{panel, i, e.idx(2 * v * e.lanes)});
+      if (dot)
+        w[0].push_back(e.as(type(), pairs));
+      else
+        widen(pairs, w);
+    }
+  }
+
+  void widen(Value pairs, SmallVector<SmallVector<Value>> &w) {
+    if (type().isBF16()) { // the upper half of f32
+      auto i32 = VectorType::get({e.lanes}, e.b.getI32Type());
       Value words = vector::BitCastOp::create(e.b, e.loc, i32, pairs);
       auto constant = [&](uint32_t c) {
         return arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(i32, APInt(32, c)));
       };
-      if (type.isBF16()) { // bf16 is the upper half of f32
-        Value even = arith::ShLIOp::create(e.b, e.loc, words, constant(16));
-        Value odd = arith::AndIOp::create(e.b, e.loc, words, constant(0xffff0000));
-        result[0].push_back(arith::BitcastOp::create(e.b, e.loc, e.vec(), even));
-        result[1].push_back(arith::BitcastOp::create(e.b, e.loc, e.vec(), odd));
-      } else {
-        auto half = [&](Value words) {
-          auto i16 = VectorType::get({lanes}, e.b.getI16Type());
-          Value bits = arith::TruncIOp::create(e.b, e.loc, i16, words);
-          Value f16 = arith::BitcastOp::create(e.b, e.loc, VectorType::get({lanes}, type), bits);
-          return arith::ExtFOp::create(e.b, e.loc, e.vec(), f16);
-        };
-        result[0].push_back(half(words));
-        result[1].push_back(half(arith::ShRUIOp::create(e.b, e.loc, words, constant(16))));
-      }
+      w[0].push_back(e.as(e.b.getF32Type(), arith::ShLIOp::create(e.b, e.loc, words, constant(16))));
+      w[1].push_back(e.as(e.b.getF32Type(), arith::AndIOp::create(e.b, e.loc, words, constant(0xffff0000))));
+      return;
     }
-    return result;
+    auto half = [&](int64_t first) {
+      return e.toF32(vector::ExtractStridedSliceOp::create(e.b, e.loc, pairs, ArrayRef<int64_t>{first},
+                                                           ArrayRef<int64_t>{e.lanes}, ArrayRef<int64_t>{1}));
+    };
+    Value low = half(0), high = half(e.lanes);
+    for (int64_t s = 0; s < 2; ++s) {
+      auto lanes = llvm::map_to_vector(llvm::seq(e.lanes), [&](int64_t l) { return 2 * l + s; });
+      w[s].push_back(vector::ShuffleOp::create(e.b, e.loc, low, high, lanes));
+    }
+  }
+
+  /// A[row, at] and A[row, at + 1] in every pair of lanes.
+  Value pair(Value row, Value at, bool half) {
+    Value words = e.words(a), word;
+    Type i32 = e.b.getI32Type();
+    if (half) {
+      word = arith::ExtUIOp::create(e.b, e.loc, i32, e.load1(words, {row, at}));
+    } else {
+      Value two = vector::LoadOp::create(e.b, e.loc, VectorType::get({2}, e.b.getI16Type()), words, ValueRange{row, at});
+      two = vector::BitCastOp::create(e.b, e.loc, VectorType::get({1}, i32), two);
+      word = vector::ExtractOp::create(e.b, e.loc, two, ArrayRef<int64_t>{0});
+    }
+    Value all = vector::BroadcastOp::create(e.b, e.loc, VectorType::get({e.lanes}, i32), word);
+    return vector::BitCastOp::create(e.b, e.loc, VectorType::get({2 * e.lanes}, e.b.getBF16Type()), all);
+  }
+
+  /// sum[l] + a[2l]·b[2l] + a[2l + 1]·b[2l + 1]
+  Value multiplyPairs(Value sum, Value a, Value b) {
+    StringRef name = e.lanes == 16 ? "llvm.x86.avx512bf16.dpbf16ps.512" : "llvm.aarch64.neon.bfdot.v4f32.v8bf16";
+    return LLVM::CallIntrinsicOp::create(e.b, e.loc, sum.getType(), e.b.getStringAttr(name), ValueRange{sum, a, b})
+        .getResult(0);
   }
 };
 
@@ -72,110 +145,63 @@ struct EmitLinear : OpRewritePattern<LinearOp> {
     if (!op.getScratch())
       return rewriter.notifyMatchFailure(op, "not a task yet");
     Emit e(rewriter, op.getLoc(), target.getLanes());
-    int64_t k = cast<MemRefType>(op.getInput().getType()).getShape().back();
-    int64_t groupWidth = target.getPanels() * kPanel;
-
-    int64_t stride = rowStride(k);
-    WorkerScratch scratch(e, op.getScratch());
-    Value a = scratch.take({target.getRowBlock(), stride}), c = scratch.take({target.getRowTile(), groupWidth});
-
-    Value rows = e.dim(op.getInput(), 0);
-    emitRows(e, op, k, rows, a);
-
+    Value c = WorkerScratch(e, op.getScratch()).take({target.getRowTile(), widest(target) * kPanel});
     Value weight = op.getWeight();
-    auto weightType = cast<MemRefType>(weight.getType());
-    if (weightType.getRank() == 4)
+    if (cast<MemRefType>(weight.getType()).getRank() == 4)
       weight = memref::CollapseShapeOp::create(rewriter, op.getLoc(), weight,
                                                SmallVector<ReassociationIndices>{{0}, {1}, {2, 3}});
-    PanelLoader loader{e, weight, weightType.getElementType()};
-    Value panels = e.dim(weight, 0);
-    auto group = [&](Value panel, int64_t groupPanels) {
-      Value row = e.idx(0);
-      for (int64_t tile = target.getRowTile(); tile > 0; tile = nextTile(tile)) {
-        Value end = e.add(row, e.mul(e.divFloor(e.sub(rows, row), tile), tile));
-        e.loop(row, end, tile, [&](Value r) {
-          emitTile(e, op, k, loader, a, c, r, tile, panel, groupPanels);
-          emitEpilogue(e, op, c, r, tile, panel, groupPanels);
-        });
-        row = end;
-      }
+    bool dot = e.elementOf(op.getInput()).isBF16() && e.elementOf(weight).isBF16() && target.getBf16Dot();
+    Products products{e, op.getInput(), weight, cast<MemRefType>(op.getInput().getType()).getShape().back(), dot};
+    Value rows = e.dim(op.getInput(), 0), panels = e.dim(weight, 0);
+    auto emitTile = [&](const Tile &tile) {
+      int64_t columns = tile.panels * products.vectors();
+      for (auto [i, sum] : llvm::enumerate(products.sum(tile)))
+        e.store(sum, c, {e.idx(i / columns), e.idx(i % columns * e.lanes)});
+      emitEpilogue(e, op, c, tile);
     };
-    Value whole = e.mul(e.divFloor(panels, target.getPanels()), target.getPanels());
-    e.loop(e.idx(0), whole, target.getPanels(), [&](Value p) { group(p, target.getPanels()); });
-    if (target.getPanels() > 1)
-      e.loop(whole, panels, 1, [&](Value p) { group(p, 1); });
+    // Panels outside: a group's weights stay in the cache for all rows.
+    int64_t height = target.getRowTile();
+    Value row = e.mul(e.divFloor(rows, height), height);
+    overPanels(e, panels, target.getPanels(), [&](Value panel, int64_t count) {
+      e.loop(e.idx(0), row, height, [&](Value r) { emitTile({r, panel, height, count}); });
+    });
+    while ((height = height == 1 ? 0 : int64_t(llvm::bit_floor(uint64_t(height - 1))))) {
+      Value end = e.add(row, e.mul(e.divFloor(e.sub(rows, row), height), height));
+      e.loop(row, end, height, [&](Value r) {
+        overPanels(e, panels, panelsFor(target, height),
+                   [&](Value panel, int64_t count) { emitTile({r, panel, height, count}); });
+      });
+      row = end;
+    }
     rewriter.eraseOp(op);
     return success();
   }
 
-  /// Tile heights for the last rows: the powers of two below.
-  static int64_t nextTile(int64_t tile) { return tile == 1 ? 0 : int64_t(llvm::bit_floor(uint64_t(tile - 1))); }
-
-  /// A = norm(input), zero in the column after an odd K (16-bit weights come in pairs).
-  void emitRows(Emit &e, LinearOp op, int64_t k, Value rows, Value a) const {
-    e.loop(e.idx(0), rows, 1, [&](Value r) {
-      if (k % 2)
-        e.store1(e.f32(0), a, {r, e.idx(k)});
-      if (op.getNorm() != NormKind::none) {
-        emitNorm(e, op.getNorm(), op.getEpsilon().convertToDouble(), k, op.getInput(), r, op.getGamma(),
-                 op.getBeta(), a, r);
-        return;
-      }
-      e.overVectors(k, {}, [&](Value j, Value mask, ValueRange) -> SmallVector<Value> {
-        e.store(e.load(op.getInput(), {r, j}, mask), a, {r, j}, mask);
-        return {};
-      });
-    });
+  /// Groups of `count` panels, then one by one.
+  static void overPanels(Emit &e, Value panels, int64_t count, function_ref<void(Value, int64_t)> body) {
+    Value whole = e.mul(e.divFloor(panels, count), count);
+    e.loop(e.idx(0), whole, count, [&](Value p) { body(p, count); });
+    if (count > 1)
+      e.loop(whole, panels, 1, [&](Value p) { body(p, 1); });
   }
 
-  /// C[0..rows, :] = A[row.., :] · W[panel.., :, :]
-  void emitTile(Emit &e, LinearOp op, int64_t k, PanelLoader &loader, Value a, Value c, Value row, int64_t rows,
-                Value panel, int64_t panels) const {
-    int64_t vectors = kPanel / e.lanes; // of one panel
-    SmallVector<Value> acc(rows * panels * vectors, e.splat(0));
-    int64_t step = loader.kStep(), trips = llvm::divideCeil(k, step);
-    int64_t unroll = trips % 4 == 0 ? 4 : trips % 2 == 0 ? 2 : 1;
-    SmallVector<Value> panelIndex, rowIndex;
-    for (int64_t p = 0; p < panels; ++p)
-      panelIndex.push_back(e.add(panel, p));
-    for (int64_t r = 0; r < rows; ++r)
-      rowIndex.push_back(e.add(row, r));
-    acc = e.loop(e.idx(0), e.idx(trips), unroll, acc, [&](Value i, ValueRange carried) {
-      SmallVector<Value> acc(carried);
-      for (int64_t u = 0; u < unroll; ++u) {
-        Value at = e.add(i, u); // in steps of the weight's layout
-        SmallVector<SmallVector<SmallVector<Value>>> w;
-        for (int64_t p = 0; p < panels; ++p)
-          w.push_back(loader.load(panelIndex[p], at));
-        for (int64_t s = 0; s < step; ++s) {
-          Value ak = step == 1 ? at : e.add(e.mul(at, step), s);
-          for (int64_t r = 0; r < rows; ++r) {
-            Value x = e.broadcast(e.load1(a, {rowIndex[r], ak}));
-            for (int64_t p = 0; p < panels; ++p)
-              for (int64_t v = 0; v < vectors; ++v) {
-                Value &sum = acc[(r * panels + p) * vectors + v];
-                sum = e.fma(x, w[p][s][v], sum);
-              }
-          }
-        }
-      }
-      return acc;
-    });
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t v = 0; v < panels * vectors; ++v)
-        e.store(acc[r * panels * vectors + v], c, {e.idx(r), e.idx(v * e.lanes)});
+  /// Panels of a tile with fewer rows: a few sums of few rows would wait for each other.
+  static constexpr int64_t kWidest = 4;
+  static int64_t widest(TargetAttr target) { return std::max(target.getPanels(), kWidest); }
+  static int64_t panelsFor(TargetAttr target, int64_t rows) {
+    int64_t sums = target.getRowTile() * target.getPanels();
+    return std::max(target.getPanels(), int64_t(llvm::bit_floor(uint64_t(std::min(kWidest, sums / rows)))));
   }
 
-  /// out = activation(C + bias) + residual, columns of these panels.
-  void emitEpilogue(Emit &e, LinearOp op, Value c, Value row, int64_t rows, Value panel, int64_t panels) const {
+  /// out = activation(C + bias) + residual
+  void emitEpilogue(Emit &e, LinearOp op, Value c, const Tile &tile) const {
     auto outType = cast<MemRefType>(op.getInit().getType());
-    Value columns = e.dim(op.getInit(), 1);
-    Value firstColumn = e.mul(panel, kPanel);
+    Value columns = e.dim(op.getInit(), 1), firstColumn = e.mul(tile.panel, kPanel);
     // A task's columns are whole panels but for the last one of a weight whose N is no multiple of 16.
     bool masked = ShapedType::isDynamic(outType.getDimSize(1)) && op->hasAttr("attn.ragged");
-    e.loop(e.idx(0), e.idx(rows), 1, [&](Value r) {
-      Value outRow = e.add(row, r);
-      for (int64_t v = 0; v < panels * kPanel / e.lanes; ++v) {
+    e.loop(e.idx(0), e.idx(tile.rows), 1, [&](Value r) {
+      Value row = e.add(tile.row, r);
+      for (int64_t v = 0; v < tile.panels * kPanel / e.lanes; ++v) {
         Value column = e.add(firstColumn, v * e.lanes);
         Value mask = masked ? e.maskFor(e.max(e.idx(0), e.sub(columns, column))) : Value();
         Value x = e.load(c, {r, e.idx(v * e.lanes)});
@@ -183,16 +209,16 @@ struct EmitLinear : OpRewritePattern<LinearOp> {
           x = e.addf(x, e.load(op.getBias(), column, mask));
         x = emitActivation(e, op.getActivation(), x);
         if (op.getResidual())
-          x = e.addf(x, e.load(op.getResidual(), {outRow, column}, mask));
-        e.store(x, op.getInit(), {outRow, column}, mask);
+          x = e.addf(x, e.load(op.getResidual(), {row, column}, mask));
+        e.store(x, op.getInit(), {row, column}, mask);
       }
     });
   }
 };
 } // namespace
 
-int64_t linearScratch(TargetAttr target, int64_t k) {
-  return target.getRowBlock() * rowStride(k) + target.getRowTile() * target.getPanels() * kPanel;
+int64_t linearScratch(TargetAttr target) {
+  return target.getRowTile() * EmitLinear::widest(target) * kPanel;
 }
 
 void populateEmitLinear(RewritePatternSet &patterns, TargetAttr target) {

@@ -93,22 +93,6 @@ def FuseProjections : Pass<"attn-fuse-projections", "::mlir::ModuleOp"> {
   let dependentDialects = ["::attnc::attn::AttnDialect", "::mlir::tensor::TensorDialect"];
 }
 
-def FuseNorms : Pass<"attn-fuse-norms", "::mlir::func::FuncOp"> {
-  let summary = "layer and RMS norms into the products that read them";
-  let description = [{
-    A norm whose result is only the input of `attn.linear`s becomes their prologue; each computes it again, so run
-    `attn-fuse-projections` first.
-
-    ```mlir
-    %n = attn.layer_norm %x, %g, %b : ...
-    %y = attn.linear %n, %w : ...
-    // becomes
-    %y = attn.linear %x, %w norm layer(%g, %b) : ...
-    ```
-  }];
-  let dependentDialects = ["::attnc::attn::AttnDialect"];
-}
-
 def ExpandScores : Pass<"attn-expand-scores", "::mlir::func::FuncOp"> {
   let summary = "biases and masks that have a name to regions of attention";
   let description = [{
@@ -227,7 +211,7 @@ def RangeCaptures : Pass<"attn-range-captures", "::mlir::func::FuncOp"> {
 
 def TileToTasks : Pass<"attn-tile-to-tasks", "::mlir::ModuleOp"> {
   let summary = "ops on buffers to parallel tasks";
-  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
+  let dependentDialects = ["::mlir::vector::VectorDialect", "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
   let description = [{
     Every op becomes an `scf.forall` whose body is one task: the same op on subviews (attention: `attn.online_attention`).
     How work is split depends on sizes only, never on the number of workers. Scratch memory is an allocation of
@@ -262,7 +246,7 @@ def PlanWorkspace : Pass<"attn-plan-workspace", "::mlir::ModuleOp"> {
 
 def EmitLoops : Pass<"attn-emit-loops", "::mlir::ModuleOp"> {
   let summary = "tasks to vector loops";
-  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::linalg::LinalgDialect"];
   let description = [{
     Each op has one emitter; what no other pass replaced is refused here.

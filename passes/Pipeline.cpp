@@ -28,7 +28,6 @@ static void buildFused(OpPassManager &pm) {
   func.addPass(createFuseEpilogues());        // bias, activation, residual → linear
   cleanUp(pm);
   pm.addPass(createFuseProjections());        // linears of one input (q, k, v) → one
-  pm.nest<func::FuncOp>().addPass(createFuseNorms());      // norm → the linear that reads it
   pm.nest<func::FuncOp>().addPass(createExpandScores());   // alibi, relative, prefix, documents → regions
   pm.addPass(createPrintTileMap([] {         // counts of skipped, full and partial tiles, for --remarks
     PrintTileMapOptions options;

@@ -19,6 +19,24 @@ using namespace attn;
 constexpr int64_t kTasks = 64;     // aimed at for one product
 constexpr int64_t kRowBlock = 16;  // rows of one elementwise task
 
+/// `input` [rows, K] in bf16.
+Value roundRows(Emit &e, Value input) {
+  int64_t k = cast<MemRefType>(input.getType()).getDimSize(1);
+  Value rows = e.dim(input, 0);
+  Value rounded = memref::AllocOp::create(e.b, e.loc, MemRefType::get({ShapedType::kDynamic, k}, e.b.getBF16Type()),
+                                          ValueRange(rows));
+  forTasks(e, e.divCeil(rows, kRowBlock), "round", [&](Value task) {
+    Value first = e.mul(task, kRowBlock);
+    e.loop(first, e.min(rows, e.add(first, kRowBlock)), 1, [&](Value r) {
+      e.overVectors(k, {}, [&](Value j, Value mask, ValueRange) -> SmallVector<Value> {
+        e.store(e.load(input, {r, j}, mask), rounded, {r, j}, mask);
+        return {};
+      });
+    });
+  });
+  return rounded;
+}
+
 LogicalResult tileLinear(Tiler &tiler, LinearOp op) {
   Emit &e = tiler.e;
   TargetAttr target = tiler.target;
@@ -29,16 +47,16 @@ LogicalResult tileLinear(Tiler &tiler, LinearOp op) {
     if (v && !isContiguous(v) && cast<MemRefType>(v.getType()).getRank() > 2)
       return op.emitOpError("of a strided view is not yet lowered");
   for (Value v : {input, init, residual})
-    if (v && !cast<MemRefType>(v.getType()).getElementType().isF32())
-      return op.emitOpError() << "of " << cast<MemRefType>(v.getType()).getElementType()
-                              << " activations is not yet lowered";
-  int64_t k = cast<MemRefType>(input.getType()).getShape().back();
+    if (v && e.elementOf(v).isF64())
+      return op.emitOpError("of f64 is not yet lowered");
   int64_t n = cast<MemRefType>(init.getType()).getShape().back();
   int64_t panels = llvm::divideCeil(n, kPanel);
   input = flattenRows(e, input);
   init = flattenRows(e, init);
   residual = residual ? flattenRows(e, residual) : Value();
-  Value rows = e.dim(init, 0), scratch = tiler.scratch(linearScratch(target, k));
+  if (target.getBf16Dot() && e.elementOf(op.getWeight()).isBF16() && !e.elementOf(input).isBF16())
+    input = roundRows(e, input);
+  Value rows = e.dim(init, 0), scratch = tiler.scratch(linearScratch(target));
 
   // Row blocks × column chunks; neighbouring tasks share the chunk of the weight.
   Value rowBlocks = e.divCeil(rows, target.getRowBlock());
@@ -59,10 +77,9 @@ LogicalResult tileLinear(Tiler &tiler, LinearOp op) {
       return v ? subview(e, v, {firstRow, firstColumn}, {rowCount, columnCount}) : Value();
     };
     auto part = LinearOp::create(e.b, e.loc, TypeRange(), rowsOf(e, input, firstRow, rowCount),
-                                 rowsOf(e, op.getWeight(), firstPanel, panelCount), op.getGamma(), op.getBeta(),
+                                 rowsOf(e, op.getWeight(), firstPanel, panelCount),
                                  op.getBias() ? subview(e, op.getBias(), {firstColumn}, {columnCount}) : Value(),
-                                 block(residual), block(init), scratch, op.getActivationAttr(), op.getNormAttr(),
-                                 op.getEpsilonAttr(), UnitAttr());
+                                 block(residual), block(init), scratch, op.getActivationAttr(), UnitAttr());
     if (n % kPanel)
       part->setAttr("attn.ragged", e.b.getUnitAttr());
   });

@@ -21,7 +21,8 @@ func.func private @block(%x: tensor<?x?x768xf32>, %g1: tensor<768xf32>, %b1: ten
   %v = tensor.extract_slice %qkv[0, 0, 1536] [%b, %s, 768] [1, 1, 1] : tensor<?x?x2304xf32> to tensor<?x?x768xf32>
   %a = attn.attention %q, %k, %v {causal, num_heads = 12 : i64} : (tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x?x768xf32>) -> tensor<?x?x768xf32>
   %o = attn.linear %a, %wo bias %bo residual %x : (tensor<?x?x768xf32>, tensor<768x768xf32>, tensor<768xf32>, tensor<?x?x768xf32>) -> tensor<?x?x768xf32>
-  %h = attn.linear %o, %wi norm layer(%g2, %b2) bias %bi activation gelu_tanh : (tensor<?x?x768xf32>, tensor<768x3072xf32>, tensor<768xf32>, tensor<768xf32>, tensor<3072xf32>) -> tensor<?x?x3072xf32>
+  %n = attn.layer_norm %o, %g2, %b2 : (tensor<?x?x768xf32>, tensor<768xf32>, tensor<768xf32>) -> tensor<?x?x768xf32>
+  %h = attn.linear %n, %wi bias %bi activation gelu_tanh : (tensor<?x?x768xf32>, tensor<768x3072xf32>, tensor<3072xf32>) -> tensor<?x?x3072xf32>
   %y = attn.linear %h, %wd bias %bd residual %o : (tensor<?x?x3072xf32>, tensor<3072x768xf32>, tensor<768xf32>, tensor<?x?x768xf32>) -> tensor<?x?x768xf32>
   return %y : tensor<?x?x768xf32>
 }

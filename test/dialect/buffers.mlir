@@ -20,9 +20,9 @@ func.func @tokens_in(%ids: memref<?x?xi64>, %cache: !attn.cache<6x2x8x8xf32>, %t
 // CHECK-LABEL: func.func @features
 func.func @features(%x: memref<?x8xf32>, %w: memref<1x8x16xf32>, %g: memref<8xf32>, %c: memref<4xf32>, %y: memref<?x4xf32>,
                     %z: memref<?x8xf32>, %i: memref<?xi64>, %t: memref<?x?x4xf32>) {
-  // CHECK: attn.linear %arg0, %arg1 norm layer(%arg2, %arg2) bias %arg3 activation relu residual %arg4 outs %arg4 :
-  attn.linear %x, %w norm layer(%g, %g) bias %c activation relu residual %y outs %y
-    : (memref<?x8xf32>, memref<1x8x16xf32>, memref<8xf32>, memref<8xf32>, memref<4xf32>, memref<?x4xf32>, memref<?x4xf32>) -> ()
+  // CHECK: attn.linear %arg0, %arg1 bias %arg3 activation relu residual %arg4 outs %arg4 :
+  attn.linear %x, %w bias %c activation relu residual %y outs %y
+    : (memref<?x8xf32>, memref<1x8x16xf32>, memref<4xf32>, memref<?x4xf32>, memref<?x4xf32>) -> ()
   // CHECK: attn.layer_norm %arg0, %arg2, %arg2 outs %arg5 :
   attn.layer_norm %x, %g, %g outs %z : (memref<?x8xf32>, memref<8xf32>, memref<8xf32>, memref<?x8xf32>) -> ()
   // CHECK: attn.rms_norm %arg0, %arg2 outs %arg5 :

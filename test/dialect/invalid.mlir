@@ -272,42 +272,6 @@ func.func @linear_residual_type(%x: tensor<2x8xf32>, %w: tensor<8x4xf32>, %r: te
 
 // -----
 
-// linear C5
-func.func @linear_norm_none(%x: tensor<2x8xf32>, %w: tensor<8x4xf32>, %g: tensor<8xf32>) {
-  // expected-error @below {{expected norm 'layer' or 'rms' exactly when gamma is given}}
-  %0 = attn.linear %x, %w norm none(%g) : (tensor<2x8xf32>, tensor<8x4xf32>, tensor<8xf32>) -> tensor<2x4xf32>
-  return
-}
-
-// -----
-
-// linear C5
-func.func @linear_beta_alone(%x: tensor<2x8xf32>, %w: tensor<8x4xf32>, %g: tensor<8xf32>) {
-  // expected-error @below {{expected gamma with beta}}
-  %0 = "attn.linear"(%x, %w, %g) {operandSegmentSizes = array<i32: 1, 1, 0, 1, 0, 0, 0, 0>} : (tensor<2x8xf32>, tensor<8x4xf32>, tensor<8xf32>) -> tensor<2x4xf32>
-  return
-}
-
-// -----
-
-// linear C5
-func.func @linear_gamma(%x: tensor<2x8xf32>, %w: tensor<8x4xf32>, %g: tensor<4xf32>) {
-  // expected-error @below {{expected gamma of shape [8], got [4]}}
-  %0 = attn.linear %x, %w norm rms(%g) : (tensor<2x8xf32>, tensor<8x4xf32>, tensor<4xf32>) -> tensor<2x4xf32>
-  return
-}
-
-// -----
-
-// linear C5
-func.func @linear_beta(%x: tensor<2x8xf32>, %w: tensor<8x4xf32>, %g: tensor<8xf32>, %b: tensor<4xf32>) {
-  // expected-error @below {{expected beta of shape [8], got [4]}}
-  %0 = attn.linear %x, %w norm layer(%g, %b) : (tensor<2x8xf32>, tensor<8x4xf32>, tensor<8xf32>, tensor<4xf32>) -> tensor<2x4xf32>
-  return
-}
-
-// -----
-
 // layer_norm C1
 func.func @norm_result(%x: tensor<2x8xf32>, %g: tensor<8xf32>) {
   // expected-error @below {{expected result of shape [2x8], got [2x4]}}

@@ -39,15 +39,12 @@ func.func @features(%x: tensor<?x?x8xf32>, %w: tensor<8x4xf16>, %wt: tensor<4x8x
   // CHECK: attn.linear %arg0, %arg3 bias %arg7 activation gelu_tanh residual %arg8 :
   %2 = attn.linear %x, %packed bias %c activation gelu_tanh residual %r
     : (tensor<?x?x8xf32>, tensor<1x8x16xf32>, tensor<4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  // CHECK: attn.linear %arg0, %arg4 norm layer(%arg5, %arg6) {epsilon = 6.250000e-02 : f64} :
-  %3 = attn.linear %x, %packed16 norm layer(%g, %b) {epsilon = 6.250000e-02 : f64}
-    : (tensor<?x?x8xf32>, tensor<1x4x16x2xbf16>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x?x4xf32>
-  // CHECK: attn.linear %arg0, %arg1 norm rms(%arg5) :
-  %4 = attn.linear %x, %w norm rms(%g) : (tensor<?x?x8xf32>, tensor<8x4xf16>, tensor<8xf32>) -> tensor<?x?x4xf32>
+  // CHECK: attn.linear %arg0, %arg4 :
+  %3 = attn.linear %x, %packed16 : (tensor<?x?x8xf32>, tensor<1x4x16x2xbf16>) -> tensor<?x?x4xf32>
   // CHECK: attn.layer_norm %arg0, %arg5, %arg6 :
-  %5 = attn.layer_norm %x, %g, %b : (tensor<?x?x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x?x8xf32>
+  %4 = attn.layer_norm %x, %g, %b : (tensor<?x?x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x?x8xf32>
   // CHECK: attn.rms_norm %arg0, %arg5 {epsilon = 6.250000e-02 : f64} :
-  %6 = attn.rms_norm %x, %g {epsilon = 6.250000e-02 : f64} : (tensor<?x?x8xf32>, tensor<8xf32>) -> tensor<?x?x8xf32>
+  %5 = attn.rms_norm %x, %g {epsilon = 6.250000e-02 : f64} : (tensor<?x?x8xf32>, tensor<8xf32>) -> tensor<?x?x8xf32>
   // CHECK: attn.activation silu %arg0 :
   %7 = attn.activation silu %x : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   // CHECK: attn.log_softmax %arg0 :

@@ -1,7 +1,7 @@
 # RUN: %python %s
 # UNSUPPORTED: asan
 # (minutes of numbers, which the release build checks; other tests compile the same forms with the sanitizers)
-"""attn.linear: every shape of tile and tail, activations, norm prologues, bias, residual, weight types."""
+"""attn.linear: every shape of tile and tail, activations, norms before, bias, residual, weight types."""
 import numpy as np
 
 from harness import Model, Module, Report, compile_module, each_variant, number, tensor, tolerance
@@ -25,7 +25,7 @@ class Case:
         self.residual = residual
         # Weights are named after their entry; vectors are f32, or of the weight's type half of the time.
         vector_kind = kind if random.integers(2) else "f32"
-        self.parameters, operands, types = {}, "", [tensor(("?", "?", k))]
+        self.parameters, types = {}, [tensor(("?", "?", k))]
 
         def parameter(role, shape, kind, centre=0.0):
             name = "%s_%s" % (self.name, role)
@@ -34,10 +34,14 @@ class Case:
             return "%" + name
 
         weight = parameter("weight", (n, k) if transposed else (k, n), kind)
-        body = "%%y = attn.linear %%x, %s" % weight
+        body = "%%y = attn.linear %s, %s" % ("%x" if norm == "none" else "%n", weight)
         if norm != "none":
-            body += " norm %s(%s" % (norm, parameter("gamma", (k,), vector_kind, 1.0))
-            body += (", " + parameter("beta", (k,), vector_kind) if beta else "") + ")"
+            gamma = parameter("gamma", (k,), vector_kind, 1.0)
+            operands = ", ".join(["%x", gamma] + ([parameter("beta", (k,), vector_kind)] if beta else []))
+            note = " {epsilon = %s}" % number(epsilon) if epsilon != 1e-5 else ""
+            signature = ", ".join([types[0]] + types[2:])
+            body = "%%n = attn.%s_norm %s%s : (%s) -> %s\n    %s" % (norm, operands, note, signature, types[0], body)
+            del types[2:]
         body += " bias " + parameter("bias", (n,), vector_kind) if bias else ""
         body += " activation " + act if act != "none" else ""
         arguments = [("x", tensor(("?", "?", k)), ["batch", "seq"])]
@@ -45,8 +49,7 @@ class Case:
             arguments.append(("r", tensor(("?", "?", n)), ["batch", "seq"]))
             body += " residual %r"
             types.append(tensor(("?", "?", n)))
-        notes = (["transpose_weight"] if transposed else []) + (["epsilon = " + number(epsilon)] if epsilon != 1e-5 else [])
-        body += " {%s}" % ", ".join(notes) if notes else ""
+        body += " {transpose_weight}" if transposed else ""
         result = tensor(("?", "?", n))
         body += " : (%s) -> %s" % (", ".join(types), result)
         module.entry(self.name, arguments, [("y", result, "%y")], body, weights=["%s_%s" % (self.name, r) for r in self.parameters])

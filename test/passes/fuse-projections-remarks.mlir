@@ -47,15 +47,6 @@ func.func @transposed(%x: tensor<2x8xf32>) -> (tensor<2x8xf32>, tensor<2x8xf32>)
   return %0, %1 : tensor<2x8xf32>, tensor<2x8xf32>
 }
 
-func.func @norms(%x: tensor<2x8xf32>) -> (tensor<2x8xf32>, tensor<2x8xf32>) {
-  %q = ml_program.global_load_const @q : tensor<8x8xf32>
-  %g = ml_program.global_load_const @b : tensor<8xf32>
-  // expected-remark @below {{they have different norms}}
-  %0 = attn.linear %x, %q norm rms(%g) : (tensor<2x8xf32>, tensor<8x8xf32>, tensor<8xf32>) -> tensor<2x8xf32>
-  %1 = attn.linear %x, %q : (tensor<2x8xf32>, tensor<8x8xf32>) -> tensor<2x8xf32>
-  return %0, %1 : tensor<2x8xf32>, tensor<2x8xf32>
-}
-
 func.func @some_bias(%x: tensor<2x8xf32>) -> (tensor<2x8xf32>, tensor<2x8xf32>) {
   %q = ml_program.global_load_const @q : tensor<8x8xf32>
   %b = ml_program.global_load_const @b : tensor<8xf32>

@@ -59,12 +59,12 @@ ml_program.global private @b4(#ml_program.extern<tensor<4xf32>>) : tensor<4xf32>
 
 // The arguments of a block function become one; every caller joins what it passes.
 // CHECK-LABEL: func.func private @block
-// CHECK-SAME: (%arg0: tensor<?x8xf32>, %arg1: tensor<8x12xf32>, %arg2: tensor<8xf32>, %arg3: tensor<12xf32>)
-// CHECK: attn.linear %arg0, %arg1 norm rms(%arg2) bias %arg3
-func.func private @block(%x: tensor<?x8xf32>, %q: tensor<8x8xf32>, %g: tensor<8xf32>, %qb: tensor<8xf32>, %k: tensor<8x4xf32>,
+// CHECK-SAME: (%arg0: tensor<?x8xf32>, %arg1: tensor<8x12xf32>, %arg2: tensor<12xf32>)
+// CHECK: attn.linear %arg0, %arg1 bias %arg2
+func.func private @block(%x: tensor<?x8xf32>, %q: tensor<8x8xf32>, %qb: tensor<8xf32>, %k: tensor<8x4xf32>,
                          %kb: tensor<4xf32>) -> (tensor<?x8xf32>, tensor<?x4xf32>) {
-  %0 = attn.linear %x, %q norm rms(%g) bias %qb : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
-  %1 = attn.linear %x, %k norm rms(%g) bias %kb : (tensor<?x8xf32>, tensor<8x4xf32>, tensor<8xf32>, tensor<4xf32>) -> tensor<?x4xf32>
+  %0 = attn.linear %x, %q bias %qb : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  %1 = attn.linear %x, %k bias %kb : (tensor<?x8xf32>, tensor<8x4xf32>, tensor<4xf32>) -> tensor<?x4xf32>
   return %0, %1 : tensor<?x8xf32>, tensor<?x4xf32>
 }
 
@@ -76,16 +76,16 @@ func.func private @block(%x: tensor<?x8xf32>, %q: tensor<8x8xf32>, %g: tensor<8x
 // CHECK-DAG: %[[B4:.*]] = ml_program.global_load_const @b4
 // CHECK-DAG: %[[W0:.*]] = attn.concat_parameters %[[Q0]], %[[K]] dim 1
 // CHECK-DAG: %[[B:.*]] = attn.concat_parameters %[[B8]], %[[B4]] dim 0
-// CHECK: call @block(%arg0, %[[W0]], %[[B8]], %[[B]])
+// CHECK: call @block(%arg0, %[[W0]], %[[B]])
 // CHECK: %[[W1:.*]] = attn.concat_parameters %[[Q1]], %[[K]] dim 1
-// CHECK: call @block(%{{.*}}, %[[W1]], %[[B8]], %{{.*}})
+// CHECK: call @block(%{{.*}}, %[[W1]], %{{.*}})
 func.func @forward(%x: tensor<?x8xf32>) -> (tensor<?x8xf32>, tensor<?x4xf32>) {
   %q0 = ml_program.global_load_const @q0 : tensor<8x8xf32>
   %q1 = ml_program.global_load_const @q1 : tensor<8x8xf32>
   %k = ml_program.global_load_const @k0 : tensor<8x4xf32>
   %b8 = ml_program.global_load_const @b8 : tensor<8xf32>
   %b4 = ml_program.global_load_const @b4 : tensor<4xf32>
-  %0:2 = call @block(%x, %q0, %b8, %b8, %k, %b4) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>, tensor<8xf32>, tensor<8x4xf32>, tensor<4xf32>) -> (tensor<?x8xf32>, tensor<?x4xf32>)
-  %1:2 = call @block(%0#0, %q1, %b8, %b8, %k, %b4) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>, tensor<8xf32>, tensor<8x4xf32>, tensor<4xf32>) -> (tensor<?x8xf32>, tensor<?x4xf32>)
+  %0:2 = call @block(%x, %q0, %b8, %k, %b4) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>, tensor<8x4xf32>, tensor<4xf32>) -> (tensor<?x8xf32>, tensor<?x4xf32>)
+  %1:2 = call @block(%0#0, %q1, %b8, %k, %b4) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>, tensor<8x4xf32>, tensor<4xf32>) -> (tensor<?x8xf32>, tensor<?x4xf32>)
   return %1#0, %1#1 : tensor<?x8xf32>, tensor<?x4xf32>
 }

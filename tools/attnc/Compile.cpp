@@ -148,7 +148,8 @@ static std::string weightsPath(const Options &options) {
 llvm::Error Compiler::load() {
   if (llvm::sys::fs::is_directory(options.input)) {
     directory = options.input;
-    auto module = importDirectory(&context, options.input, ImportOptions{options.dtype});
+    bool store = options.bf16Math && options.dtype == StorageType::AsStored;
+    auto module = importDirectory(&context, options.input, ImportOptions{store ? StorageType::BF16 : options.dtype});
     if (!module)
       return module.takeError();
     works.push_back({std::move(*module), nullptr, 0});

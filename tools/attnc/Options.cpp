@@ -124,10 +124,11 @@ static llvm::Error parseTypes(Options &options) {
     else
       return fail("--dtype: expected f32, bf16 or f16, got '" + dtype + "'");
   }
-  if (mathType == "bf16")
-    return fail("--math=bf16: not yet lowered");
-  if (mathType != "f32")
+  if (mathType != "f32" && mathType != "bf16")
     return fail("--math: expected f32 or bf16, got '" + mathType + "'");
+  options.bf16Math = mathType == "bf16";
+  if (options.bf16Math && dtype.getNumOccurrences() && dtype != "bf16")
+    return fail("--math=bf16: expected --dtype=bf16, got " + dtype);
   return llvm::Error::success();
 }
 
@@ -210,7 +211,7 @@ llvm::Expected<Options> parseOptions(int argc, char **argv) {
   for (auto parse : {parseEmit, parseTypes, parseWeights, parseName, parseOutput})
     if (llvm::Error error = parse(options))
       return std::move(error);
-  llvm::Expected<TargetSelection> selection = selectTargets(target);
+  llvm::Expected<TargetSelection> selection = selectTargets(target, options.bf16Math);
   if (!selection)
     return selection.takeError();
   options.targets = std::move(*selection);

@@ -19,6 +19,7 @@ struct Options {
   TargetSelection targets;
   bool targetGiven = false;
   StorageType dtype = StorageType::AsStored;
+  bool bf16Math = false; ///< --math=bf16
   WeightsPlace weights = WeightsPlace::Automatic;
   std::string weightsFile; ///< --weights=FILE; empty: named after the output
   std::string name;        ///< --name
