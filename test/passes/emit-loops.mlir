@@ -20,7 +20,7 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v4", fea
   // bf16 weights are pairs of k, widened in registers.
   // CHECK-LABEL: func.func @bf16
   // CHECK: vector.load {{.*}} vector<32xi16>
-  // CHECK: vector.bitcast {{.*}} : vector<32xbf16> to vector<16xi32>
+  // CHECK: vector.bitcast {{.*}} : vector<32xi16> to vector<16xi32>
   // CHECK-DAG: arith.shli
   // CHECK-DAG: arith.andi
   func.func @bf16(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
