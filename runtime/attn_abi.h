@@ -99,6 +99,9 @@ typedef struct attn_host {
   attn_external_fn (*resolve)(void *ctx, const char *name);  /* external functions, at open */
   /* Like span, and called after it, with what the file knows of the op's cost. */
   void (*op)(void *ctx, const attn_op_info *op, attn_span_phase phase);
+  /* Called over and over by a task of a gang (ATTN_HOST_GANG) that has spun for some ten microseconds, from any thread:
+   * gives the CPU to somebody else who wants it. NULL: it goes on spinning. */
+  void (*idle)(void *ctx);
 } attn_host;
 
 /* ---- What the file describes ------------------------------------------------------------------------ */

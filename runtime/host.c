@@ -4,6 +4,7 @@
 #include "memory.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,11 @@ int attn_host_guards(const attn_host *host) {
 
 static int32_t host_parallel_for(void *ctx, int64_t tasks, attn_task_fn fn, void *arg) {
   return attn_pool_run(((attn_runtime *)ctx)->pool, tasks, fn, arg);
+}
+
+static void host_idle(void *ctx) {
+  (void)ctx;
+  sched_yield();
 }
 
 static void host_log(void *ctx, int32_t level, const char *text) {
@@ -219,7 +225,8 @@ int32_t attn_runtime_create(const attn_runtime_options *options, attn_runtime **
                               .parallel_for = host_parallel_for,
                               .log = host_log,
                               .poll = host_poll,
-                              .op = o.flags & ATTN_RUNTIME_PROFILE ? host_op : NULL};
+                              .op = o.flags & ATTN_RUNTIME_PROFILE ? host_op : NULL,
+                              .idle = host_idle};
   *result = runtime;
   return ATTN_OK;
 }

@@ -148,6 +148,19 @@ TEST_F(Gang, WritesWhatTheTasksOfEveryOpWrite) { // ops of 1000 tasks, which add
   }
 }
 
+TEST_F(Gang, GivesTheCpuAwayWhenItWaitsForLong) {
+  static std::atomic<int> idled;
+  idled = 0;
+  host.poll = [](void *, uint64_t done, uint64_t) -> int32_t {
+    while (done == 1 && idled == 0) // whoever spins between the first two ops gets here
+      std::this_thread::yield();
+    return 0;
+  };
+  host.idle = [](void *) { ++idled; };
+  EXPECT_EQ(run(), ATTN_OK) << text;
+  EXPECT_GT(idled, 0);
+}
+
 TEST_F(Gang, Errors) {
   host.parallel_for = [](void *, int64_t, attn_task_fn, void *) -> int32_t { return -5; };
   EXPECT_EQ(run(), ATTN_CALLBACK);

@@ -18,6 +18,7 @@ TEST(Host, Defaults) {
   const attn_host *host = attn_runtime_host(runtime);
   EXPECT_EQ(host->workers, attn_default_threads());
   EXPECT_EQ(host->flags, ATTN_HOST_GANG);
+  host->idle(host->ctx);
   EXPECT_EQ(host->op, nullptr); // profiling costs nothing when it is off
   attn_runtime_free(runtime);
   attn_runtime_free(nullptr);

@@ -11,12 +11,15 @@
  *
  * Who has taken a task counts it out before the leader goes on, so the op's fields hold still under him, and its captures,
  * on the leader's stack, live. Nobody else is waited for: a thread that comes late finds the tasks of a later op, or OVER.
+ * Who has waited for some time lets the host give the CPU away (idle): it may be the one that the other thread needs.
  * Since the leader is the first and needs nobody, a host that sets the flag and runs tasks one by one loses only speed. */
 #include "Support.h"
 
 /* Two lines: neighbouring lines are fetched in pairs. */
 #define LINE 128
 #define OVER (-1)
+/* Pauses of 10 to 50 ns each: longer than between two ops of a token. */
+#define PATIENCE 1000
 
 typedef struct gang gang;
 typedef struct context {
@@ -98,12 +101,18 @@ static void check_parallel_for(context *ctx, const char *what, int32_t result) {
 
 /* ---- Gangs ------------------------------------------------------------------------------------------ */
 
-static void relax(void) {
+/* Between two looks at what is waited for; `looks` counts them. Who waits for long waits for a thread that has no CPU. */
+static void relax(const gang *g, uint32_t *looks) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("yield");
 #endif
+  const attn_host *host = g->ctx->host;
+  if (*looks < PATIENCE)
+    ++*looks;
+  else if (host->idle)
+    host->idle(host->ctx);
 }
 
 /* Takes tasks of the job until there are none left; returns how many. */
@@ -130,8 +139,9 @@ static void lead_job(gang *g, const job *j) {
   __atomic_store_n(&g->done, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&g->left, j->count, __ATOMIC_RELEASE);
   int64_t others = j->count - take_tasks(g, g->worker);
+  uint32_t looks = 0;
   while (__atomic_load_n(&g->done, __ATOMIC_ACQUIRE) != others)
-    relax();
+    relax(g, &looks);
 }
 
 /* A task of the gang. */
@@ -146,12 +156,15 @@ static int32_t join(void *arg, int64_t task, uint32_t worker) {
     __atomic_store_n(&g->left, OVER, __ATOMIC_RELEASE);
     return status_of(g->ctx);
   }
+  uint32_t looks = 0;
   for (int64_t left; (left = __atomic_load_n(&g->left, __ATOMIC_RELAXED)) != OVER;) {
     int64_t taken = left ? take_tasks(g, worker) : 0;
-    if (taken)
+    if (taken) {
       __atomic_fetch_add(&g->done, taken, __ATOMIC_RELEASE);
-    else
-      relax();
+      looks = 0;
+    } else {
+      relax(g, &looks);
+    }
   }
   return ATTN_OK;
 }
