@@ -67,7 +67,7 @@ static void printExtraHelp() {
   out << "\nINPUT is a directory with config.json and safetensors, or a .mlir file, whose weights are named relative to it."
          "\n\nSTAGE is one of\n";
   auto row = [&](StringRef name, StringRef description) {
-    out << "  " << llvm::left_justify(name, 12) << description << "\n";
+    out << "  " << llvm::left_justify(name, 16) << description << "\n";
   };
   for (const Stage &stage : stages())
     row(stage.name, stage.description);
