@@ -26,7 +26,9 @@ python3-pip           all    fetches dlpack.h (in the apache-tvm-ffi wheel)
 python3-numpy         all    scripts and the reference implementation
 libclang-rt-22-dev    check  AddressSanitizer and UndefinedBehaviorSanitizer
 python3-psutil        check  lit: time limit per test
-qemu-user             check  runs the AVX2 and unsupported-CPU tests
+qemu-user             check  runs the AVX2, AArch64 and unsupported-CPU tests
+libc6-dev-arm64-cross     check  runs AArch64 models in qemu: the C library
+libgcc-12-dev-arm64-cross check  runs AArch64 models in qemu: start-up files of programs
 '
 
 say() { printf '%s\n' "$*" >&2; }
@@ -40,7 +42,7 @@ install_packages() {
     [[ -n $name && ( $verbs == all || $verbs == "$1" ) ]] || continue
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] && continue
     (( ${#missing[@]} )) || say 'Installing Debian packages that are missing:'
-    say "$(printf '  %-20s %s' "$name" "$why")"
+    say "$(printf '  %-25s %s' "$name" "$why")"
     missing+=("$name")
   done <<<"$packages"
   (( ${#missing[@]} )) || return 0

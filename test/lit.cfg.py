@@ -26,6 +26,8 @@ bin_dir = os.path.join(build, "bin")
 config.environment["PATH"] = os.pathsep.join(
     [bin_dir, config.attn_llvm_tools, config.environment.get("PATH", os.environ["PATH"])]
 )
+aarch64_dir = os.path.join(build, "test", "aarch64")
+config.substitutions.append(("%aarch64-run", "qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu max " + os.path.join(aarch64_dir, "attn-run")))
 # Longer names first: lit replaces textually.
 for tool in ["attn-generate", "attn-tokenize", "attn-bench", "attn-opt", "attn-run", "attnc"]:
     config.substitutions.append(("%" + tool, os.path.join(bin_dir, tool)))
@@ -91,6 +93,10 @@ config.available_features.add(platform.machine().replace("_", "-"))
 for emulator in ["qemu-x86_64", "qemu-aarch64"]:
     if shutil.which(emulator):
         config.available_features.add(emulator)
+if os.path.exists(os.path.join(aarch64_dir, "remote-host")):
+    config.available_features.add("libc6-dev-arm64-cross")
+if int(os.environ.get("ATTN_TEST_FULL", "0") or "0"):
+    config.available_features.add("full")
 for tool in ["gdb", "perf", "readelf", "objdump"]:
     if shutil.which(tool):
         config.available_features.add(tool)

@@ -364,6 +364,8 @@ def chain(regions, given):
 
 # Large tables run the best variant of this CPU; all of them when ATTN_TEST_FULL is set. attention.py always runs all.
 FULL = bool(int(os.environ.get("ATTN_TEST_FULL", "0") or "0"))
+# Only every n-th row of a table: for emulators.
+SAMPLE = int(os.environ.get("ATTN_TEST_SAMPLE", "1"))
 TARGET = [] if FULL else ["--target=native"]
 
 
@@ -377,14 +379,18 @@ def compiled(report, configs, *flags):
 
     What is legal but not lowered yet is listed and passes; any other refusal fails.
     """
-    configs, flags, module = list(configs), flags or TARGET, Module()
+    return compiled_in_parts(report, list(configs)[::SAMPLE], flags or TARGET)
+
+
+def compiled_in_parts(report, configs, flags):
+    module = Module()
     cases = [Case(module, **config) for config in configs]
     try:
         return [(compile_module(module, *flags), cases)]
     except CompileError as error:
         if len(configs) > 1:
             half = len(configs) // 2
-            return compiled(report, configs[:half], *flags) + compiled(report, configs[half:], *flags)
+            return compiled_in_parts(report, configs[:half], flags) + compiled_in_parts(report, configs[half:], flags)
         report.expect(cases[0].label, error.not_lowered(), "expected a result or 'not yet lowered', got: %s" % error)
         if error.not_lowered():
             print("not yet lowered: " + cases[0].label)

@@ -18,6 +18,9 @@ sys.path[:0] = [HERE, os.path.join(SOURCE, "test")]
 
 import model_file
 from model_file import Model, ModelError, State
+if os.environ.get("ATTN_TEST_EMULATE"):  # an architecture: everything is compiled for it and runs in an emulator
+    import remote as model_file
+    from remote import Model, State
 from reference import safetensors
 
 BIN = os.path.join(BUILD, "bin")
@@ -102,6 +105,8 @@ def compile_module(source, *flags, cache=True):
     with open(ATTNC, "rb") as file:
         key.update(hashlib.file_digest(file, "sha256").digest() if hasattr(hashlib, "file_digest") else file.read())
     compiler = key.hexdigest()[:16]
+    if os.environ.get("ATTN_TEST_EMULATE"):
+        flags = [flag for flag in flags if not flag.startswith("--target=")] + ["--target=" + os.environ["ATTN_TEST_EMULATE"]]
     if isinstance(source, Module):
         inputs = {n: (a, source.kinds[n]) for n, a in source.weights.items()}
         source = source.text()
