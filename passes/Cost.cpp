@@ -34,7 +34,9 @@ Value bytesOfOperands(Emit &e, Operation *op, ValueRange skipped = {}) {
   return sum;
 }
 
-Cost costOfLinear(Emit &e, LinearOp op) {
+Cost costOfLinear(Emit &e, LinearOp op, StringRef step) {
+  if (step == "round") // of the input to bf16
+    return {e.idx(0), e.add(bytes(e, op.getInput()), e.mul(elements(e, op.getInput()), 2))};
   int64_t k = cast<MemRefType>(op.getInput().getType()).getShape().back();
   return {e.mul(elements(e, op.getInit()), 2 * k), bytesOfOperands(e, op, op.getScratch())};
 }
@@ -135,7 +137,7 @@ Cost costOfAttention(Emit &e, AttentionOp op, StringRef step) {
 
 Cost costOf(Emit &e, Operation *op, StringRef step) {
   return llvm::TypeSwitch<Operation *, Cost>(op)
-      .Case([&](LinearOp op) { return costOfLinear(e, op); })
+      .Case([&](LinearOp op) { return costOfLinear(e, op, step); })
       .Case([&](AttentionOp op) { return costOfAttention(e, op, step); })
       .Case([&](LinearAttentionOp op) { return costOfLinearAttention(e, op); })
       .Case([&](EmbeddingOp op) { return costOfEmbedding(e, op); })

@@ -19,13 +19,13 @@ using namespace attn;
 constexpr int64_t kTasks = 64;     // aimed at for one product
 constexpr int64_t kRowBlock = 16;  // rows of one elementwise task
 
-/// `input` [rows, K] in bf16.
-Value roundRows(Emit &e, Value input) {
+/// `input` [rows, K] of `op` in bf16.
+Value roundRows(Emit &e, LinearOp op, Value input) {
   int64_t k = cast<MemRefType>(input.getType()).getDimSize(1);
   Value rows = e.dim(input, 0);
   Value rounded = memref::AllocOp::create(e.b, e.loc, MemRefType::get({ShapedType::kDynamic, k}, e.b.getBF16Type()),
                                           ValueRange(rows));
-  forTasks(e, e.divCeil(rows, kRowBlock), "round", [&](Value task) {
+  auto roundBlock = [&](Value task) {
     Value first = e.mul(task, kRowBlock);
     e.loop(first, e.min(rows, e.add(first, kRowBlock)), 1, [&](Value r) {
       e.overVectors(k, {}, [&](Value j, Value mask, ValueRange) -> SmallVector<Value> {
@@ -33,7 +33,8 @@ Value roundRows(Emit &e, Value input) {
         return {};
       });
     });
-  });
+  };
+  forTasks(e, e.divCeil(rows, kRowBlock), op, roundBlock, "round");
   return rounded;
 }
 
@@ -55,7 +56,7 @@ LogicalResult tileLinear(Tiler &tiler, LinearOp op) {
   init = flattenRows(e, init);
   residual = residual ? flattenRows(e, residual) : Value();
   if (target.getBf16Dot() && e.elementOf(op.getWeight()).isBF16() && !e.elementOf(input).isBF16())
-    input = roundRows(e, input);
+    input = roundRows(e, op, input);
   Value rows = e.dim(init, 0), scratch = tiler.scratch(linearScratch(target));
 
   // Row blocks × column chunks; neighbouring tasks share the chunk of the weight.
