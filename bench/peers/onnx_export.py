@@ -36,10 +36,11 @@ def export(directory, path):
     else:
         module, inputs = LastLogits(transformers.GPT2LMHeadModel.from_pretrained(directory).eval()), (ids,)
     sizes = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("tokens", min=2, max=1024 if len(inputs) == 1 else 512)}
-    torch.onnx.export(module, inputs, path, dynamo=True, opset_version=20, input_names=["input_ids", "attention_mask"][: len(inputs)],
+    torch.onnx.export(module.eval(), inputs, path, dynamo=True, opset_version=20, input_names=["input_ids", "attention_mask"][: len(inputs)],
                       output_names=["out"], dynamic_shapes=(sizes,) * len(inputs), external_data=True)
 
 
+transformers.utils.logging.disable_progress_bar()
 for directory in sys.argv[1:]:
     path = directory.rstrip("/") + ".onnx"
     if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(os.path.join(directory, "config.json")):

@@ -11,6 +11,7 @@ CLASSES = {"decode": transformers.GPT2LMHeadModel, "prefill": transformers.GPT2L
 
 
 def setup(request):
+    transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(request["threads"])
     torch.set_grad_enabled(False)
     torch.manual_seed(0)
