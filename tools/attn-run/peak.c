@@ -52,8 +52,10 @@ typedef struct part {
 #define UNROLL(N) _Pragma("GCC unroll 32")
 #endif
 
+#ifndef __x86_64__
+DEFINE_LOOPS(plain, , 16, 24)
+#else
 DEFINE_LOOPS(plain, , 16, 12)
-#ifdef __x86_64__
 DEFINE_LOOPS(avx2, __attribute__((target("avx2,fma"))), 32, 12)
 DEFINE_LOOPS(avx512, __attribute__((target("avx512f"))), 64, 24)
 #endif
