@@ -138,6 +138,7 @@ peaks measure_peaks(const attn_host *host) {
   char *data = mmap(NULL, BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED)
     return result;
+  madvise(data, BUFFER, MADV_HUGEPAGE); /* small pages of a virtual machine can halve the result */
   w.run = touch;
   w.all = (part){0, data, BUFFER, 0};
   run_all(host, &w);
