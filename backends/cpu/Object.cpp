@@ -101,6 +101,9 @@ static Expected<CodeObject> generate(CodeGenJob job, const CodeOptions &options,
     module.addModuleFlag(Module::Warning, "Dwarf Version", 5);
   for (Function &function : module) {
     function.addFnAttr(Attribute::NoUnwind);
+    // LLVM's generic AArch64 CPU runs in order: scheduled for it, attention and linear need more registers than there are.
+    if (job.arch == "aarch64")
+      function.addFnAttr("tune-cpu", "neoverse-n2");
     if (options.debug) // perf and gdb walk the stack
       function.addFnAttr("frame-pointer", "all");
   }

@@ -9,15 +9,16 @@ namespace attnc {
 
 // To add an instruction set: a row here, its needs in support/Descriptor.h and their check in support/Library.c.
 // Register tiles: 8 rows x 32 columns are 16 accumulators of 16 lanes (of 32 registers), 6 x 16 are 12 accumulators of
-// 8 lanes (of 16). LLVM prefers 256-bit vectors for x86-64-v4 unless told otherwise.
+// 8 lanes (of 16), 5 x 16 are 20 accumulators of 4 lanes (of 32, of which 16-bit weights take 8 while they are widened).
+// LLVM prefers 256-bit vectors for x86-64-v4 unless told otherwise.
 static const TargetRow rows[] = {
     // name, arch, cpu, features, needs, lanes, rowTile, panels, queryRows, keyLanes, rowBlock, bf16Dot
     {"x86-64-v4-bf16", "x86_64", "x86-64-v4", "-prefer-256-bit,+avx512bf16",
      ATTN_CPU_BF16_DOT | ATTN_CPU_X86_V4 | ATTN_CPU_X86_V3, 16, 8, 2, 4, 64, 64, true},
     {"x86-64-v4", "x86_64", "x86-64-v4", "-prefer-256-bit", ATTN_CPU_X86_V4 | ATTN_CPU_X86_V3, 16, 8, 2, 4, 64, 64},
     {"x86-64-v3", "x86_64", "x86-64-v3", "", ATTN_CPU_X86_V3, 8, 6, 1, 6, 16, 60},
-    {"aarch64-bf16", "aarch64", "generic", "+v8a,+neon,+bf16", ATTN_CPU_BF16_DOT_ARM, 4, 6, 1, 4, 16, 60, true},
-    {"aarch64", "aarch64", "generic", "+v8a,+neon", 0, 4, 6, 1, 4, 16, 60},
+    {"aarch64-bf16", "aarch64", "generic", "+v8a,+neon,+bf16", ATTN_CPU_BF16_DOT_ARM, 4, 5, 1, 4, 16, 60, true},
+    {"aarch64", "aarch64", "generic", "+v8a,+neon", 0, 4, 5, 1, 4, 16, 60},
 };
 
 /// Zen 4 and later multiply bf16 twice as fast as f32; Intel's cores without AMX half as fast.

@@ -1,0 +1,19 @@
+"""`write EXAMPLE DIR`: ids, first and next .npy for attn-run; `check EXAMPLE DIR`: compares its logits with expected.npz."""
+import os
+import sys
+
+import numpy as np
+
+from e2e.harness import relative_error
+
+command, example, directory = sys.argv[1:]
+expected = np.load(os.path.join(example, "expected.npz"))
+ids, logits = expected["input_ids"].astype(np.int64), expected["logits"]
+if command == "write":
+    for name, part in (("ids", ids), ("first", ids[:, :-1]), ("next", ids[:, -1:])):
+        np.save(os.path.join(directory, name + ".npy"), part)
+else:
+    got = {name: np.load(os.path.join(directory, name + ".npy")) for name in ("logits", "prefill", "decode")}
+    assert (got["prefill"] == got["logits"][:, -2]).all() and (got["decode"] == got["logits"][:, -1]).all()
+    error = relative_error(got["logits"], logits)
+    print("forward, prefill and decode are right" if error < 1e-5 else "wrong", "(relative error %.2g)" % error)
