@@ -18,7 +18,7 @@ sys.path[:0] = [HERE, os.path.join(SOURCE, "test")]
 
 import model_file
 from model_file import Model, ModelError, State
-if os.environ.get("ATTN_TEST_EMULATE"):  # an architecture: everything is compiled for it and runs in an emulator
+if os.environ.get("ATTN_TEST_EMULATE"):  # a target: everything is compiled for it and runs in an emulator
     import remote as model_file
     from remote import Model, State
 from reference import safetensors

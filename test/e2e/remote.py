@@ -1,4 +1,6 @@
-"""model_file.py's Model and State in a process of another architecture, under an emulator: ATTN_TEST_EMULATE=aarch64.
+"""model_file.py's Model and State in a process of another architecture, under an emulator.
+
+ATTN_TEST_EMULATE=aarch64, or another target of that architecture.
 
 The other process is Inputs/remote_host.c; here the ABI's structs are laid out as bytes in its memory. Whatever is
 64-bit and little-endian has the layouts of ctypes here.
@@ -13,7 +15,7 @@ import numpy as np
 import model_file as mf
 from model_file import ModelError
 
-# Architecture: the target, and what runs build/<preset>/test/<architecture>/remote-host.
+# Architecture: what runs build/<preset>/test/<architecture>/remote-host.
 EMULATORS = {"aarch64": ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-cpu", "max"]}
 
 
@@ -78,7 +80,7 @@ _processes = {}
 
 
 def process():
-    arch = os.environ["ATTN_TEST_EMULATE"]
+    arch = os.environ["ATTN_TEST_EMULATE"].split("-")[0]
     if arch not in _processes:
         _processes[arch] = Process(arch)
     return _processes[arch]
