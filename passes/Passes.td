@@ -235,12 +235,31 @@ def TileToTasks : Pass<"attn-tile-to-tasks", "::mlir::ModuleOp"> {
   }];
 }
 
+def ReuseBuffers : Pass<"attn-reuse-buffers", "::mlir::ModuleOp"> {
+  let summary = "one buffer for input and output of a call";
+  let description = [{
+    A call writes its output into the buffer of an input that is not used later, if the callee reads that for the last time
+    before it writes the output. In between the callee's own buffers of that shape lie there.
+
+    ```mlir
+    %x = memref.alloc(%rows) : memref<?x64xf32>
+    %y = memref.alloc(%rows) : memref<?x64xf32>
+    call @block(%ctx, %x, %y, ...)
+    call @head(%ctx, %y, ...)
+    // becomes
+    %x = memref.alloc(%rows) : memref<?x64xf32>
+    call @block(%ctx, %x, %x, ...)
+    call @head(%ctx, %x, ...)
+    ```
+  }];
+}
+
 def PlanWorkspace : Pass<"attn-plan-workspace", "::mlir::ModuleOp"> {
   let summary = "allocations to offsets in one workspace";
   let description = [{
-    Buffers whose sizes have the same dynamic factors form a class; within a class offsets are packed at compile time by
-    lifetime, largest first. Offsets are computed at entry from the dimensions. Fills in `NAME.workspace`, the bytes needed, or -1 if
-    that is 2^62 or more.
+    Each buffer lies right above those before it whose lifetimes meet its own: a constant number of bytes times dimensions,
+    or the greatest of several such sums, computed at entry. The order, which decides how much is wasted, is the best found for
+    a few sizes. Fills in `NAME.workspace`, the bytes needed, or -1 if that is 2^62 or more.
   }];
 }
 

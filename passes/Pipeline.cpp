@@ -53,6 +53,7 @@ static void buildTasks(OpPassManager &pm) {
 static void buildPlanned(OpPassManager &pm) {
   pm.addPass(memref::createResolveShapedTypeResultDimsPass()); // sizes in terms of arguments
   cleanUp(pm);
+  pm.addPass(createReuseBuffers());
   pm.addPass(createPlanWorkspace());
   cleanUp(pm);
 }

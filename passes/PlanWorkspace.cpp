@@ -1,11 +1,14 @@
 //===- PlanWorkspace.cpp - Allocations to offsets in one workspace -----------------------===//
 //
-// Buffers with the same dynamic factors (say batch·seq) form a class; their sizes differ by static factors
-// only, so lifetimes can be packed at compile time. Classes lie one after the other.
+// A buffer's size is a static number of bytes times a unit, the product of its dynamic sizes (say batch·seq). Each lies
+// right above those before it, in a fixed order, whose lifetimes meet its own: the greatest of their ends, which are sums of
+// units. Where the units are the same that is a constant, otherwise it is computed at entry.
 //
 //===----------------------------------------------------------------------------------===//
+#include "passes/Packing.h"
 #include "passes/Passes.h"
 #include "passes/Signature.h"
+#include "passes/Trace.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -21,33 +24,47 @@ namespace {
 
 constexpr int64_t kAlign = 64; // bytes: one cache line, one AVX-512 vector
 
-/// One buffer: its lifetime in ops of the function's block and its place within its class.
+/// One buffer: its lifetime in ops of the function's block.
 struct Buffer {
   memref::AllocOp alloc;
-  unsigned first, last;
-  int64_t bytes;      // static factor
-  int64_t offset = 0; // in the same unit
+  Lifetime life;
+  unsigned unit;
+  int64_t bytes; // of one unit
 };
 
-struct SizeClass {
-  SmallVector<Value> factors; // dynamic sizes, sorted
-  SmallVector<Buffer> buffers;
-  int64_t bytes = 0; // static factor of the whole class
+/// Number of bytes: a sum of coefficient × symbol. Symbols are units and greatest ends, none of them negative.
+struct Bytes {
+  SmallVector<int64_t> coefficients;
+
+  int64_t of(unsigned symbol) const { return symbol < coefficients.size() ? coefficients[symbol] : 0; }
+  void add(unsigned symbol, int64_t coefficient) {
+    coefficients.resize(std::max<size_t>(coefficients.size(), symbol + 1));
+    coefficients[symbol] += coefficient;
+  }
+  /// Whether it is at least the other for all values of the symbols.
+  bool covers(const Bytes &other) const {
+    return llvm::all_of(llvm::seq<unsigned>(0, other.coefficients.size()),
+                        [&](unsigned symbol) { return of(symbol) >= other.of(symbol); });
+  }
 };
 
 struct PlanFunction {
   func::FuncOp func;
   OpBuilder b;
-  std::map<SmallVector<void *>, SizeClass> classes;
-  SmallVector<SizeClass *> order; // of first use, so that the plan is deterministic
+  std::map<SmallVector<void *>, unsigned> units;
+  SmallVector<SmallVector<Value>> factors; // of each unit, in order of first use, so that the plan is deterministic
+  SmallVector<Value> symbols;              // units first
+  SmallVector<Buffer> buffers;
 
   explicit PlanFunction(func::FuncOp func) : func(func), b(func.getContext()) {}
 
   void resolveReshapes();
-  StringAttr dimensionName(BlockArgument arg, int64_t dim);
   void hoistSizes();
   void collect();
-  void pack(SizeClass &cls);
+  std::optional<int64_t> sampleOf(Value size, int64_t lead, int64_t other);
+  SmallVector<unsigned> order();
+  Value valueOf(const Bytes &bytes);
+  Bytes greatest(ArrayRef<Bytes> ends);
   void replace();
   void fillCompanion(Value total);
 };
@@ -82,14 +99,6 @@ static int64_t rankOf(Value value) {
   return type ? type.getRank() : 0;
 }
 
-/// The name of a dynamic dimension of an argument, or null.
-StringAttr PlanFunction::dimensionName(BlockArgument arg, int64_t dim) {
-  auto type = cast<MemRefType>(arg.getType());
-  auto names = func.getArgAttrOfType<ArrayAttr>(arg.getArgNumber(), attn::kDimsAttr);
-  unsigned n = llvm::count_if(type.getShape().take_front(dim), ShapedType::isDynamic);
-  return names && n < names.size() && type.isDynamicDim(dim) ? cast<StringAttr>(names[n]) : StringAttr();
-}
-
 /// Sizes move to the function's start, one value each: equal names are equal sizes.
 void PlanFunction::hoistSizes() {
   Block &body = func.getBody().front();
@@ -101,10 +110,10 @@ void PlanFunction::hoistSizes() {
       continue;
     // An argument that has this dimension for certain: an optional one may be left out.
     int64_t at = *index;
-    StringAttr name = dimensionName(arg, at);
+    StringAttr name = dimensionName(func, arg, at);
     for (BlockArgument other : func.getArguments())
       for (int64_t d = 0; name && d < rankOf(other); ++d)
-        if (dimensionName(other, d) == name && !func.getArgAttr(other.getArgNumber(), attn::kOptionalAttr)) {
+        if (dimensionName(func, other, d) == name && !func.getArgAttr(other.getArgNumber(), attn::kOptionalAttr)) {
           arg = other;
           at = d;
           name = {};
@@ -150,16 +159,20 @@ void PlanFunction::collect() {
   for (auto [i, op] : llvm::enumerate(body))
     position[&op] = i;
   for (auto alloc : body.getOps<memref::AllocOp>()) {
-    Buffer buffer{alloc, position[alloc], position[alloc], 0};
+    Buffer buffer{alloc, {~0u, 0}, 0, 0};
     // Uses, through views.
     SmallVector<Value> values = {alloc.getResult()};
     while (!values.empty())
       for (Operation *user : values.pop_back_val().getUsers()) {
-        Operation *top = body.findAncestorOpInBlock(*user);
-        buffer.last = std::max(buffer.last, position[top]);
-        if (isa<ViewLikeOpInterface>(user))
+        if (isa<ViewLikeOpInterface>(user)) {
           values.append(user->result_begin(), user->result_end());
+          continue;
+        }
+        unsigned at = position[body.findAncestorOpInBlock(*user)];
+        buffer.life = {std::min(buffer.life.first, at), std::max(buffer.life.last, at)};
       }
+    if (buffer.life.first > buffer.life.last)
+      buffer.life = {position[alloc], position[alloc]};
     MemRefType type = alloc.getType();
     buffer.bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
     for (int64_t size : type.getShape())
@@ -169,37 +182,90 @@ void PlanFunction::collect() {
     bool aligned = type.getElementTypeBitWidth() == 8 && type.getRank() == 1 && type.getNumDynamicDims() == 1;
     if (!aligned)
       buffer.bytes = llvm::alignTo(buffer.bytes, kAlign);
-    SmallVector<Value> factors(alloc.getDynamicSizes());
-    SmallVector<void *> key = llvm::map_to_vector(factors, [](Value v) { return v.getAsOpaquePointer(); });
+    SmallVector<void *> key = llvm::map_to_vector(alloc.getDynamicSizes(), [](Value v) { return v.getAsOpaquePointer(); });
     llvm::sort(key);
-    auto [it, isNew] = classes.try_emplace(key);
-    if (isNew) {
-      it->second.factors = factors;
-      order.push_back(&it->second);
-    }
-    it->second.buffers.push_back(buffer);
+    auto [it, isNew] = units.try_emplace(key, units.size());
+    if (isNew)
+      factors.emplace_back(alloc.getDynamicSizes());
+    buffer.unit = it->second;
+    buffers.push_back(buffer);
   }
 }
 
-/// Largest first, each at the lowest offset that is free during its lifetime.
-void PlanFunction::pack(SizeClass &cls) {
-  SmallVector<Buffer *> bySize = llvm::map_to_vector(cls.buffers, [](Buffer &b) { return &b; });
-  llvm::stable_sort(bySize, [](Buffer *a, Buffer *b) { return a->bytes > b->bytes; });
-  SmallVector<Buffer *> placed;
-  for (Buffer *buffer : bySize) {
-    SmallVector<Buffer *> overlapping;
-    for (Buffer *other : placed)
-      if (other->first <= buffer->last && buffer->first <= other->last)
-        overlapping.push_back(other);
-    llvm::sort(overlapping, [](Buffer *a, Buffer *b) { return a->offset < b->offset; });
-    for (Buffer *other : overlapping) {
-      if (other->offset >= buffer->offset + buffer->bytes)
-        break;
-      buffer->offset = std::max(buffer->offset, other->offset + other->bytes);
+/// What `size` is where arguments' first dimensions are `lead` and the others `other`.
+std::optional<int64_t> PlanFunction::sampleOf(Value size, int64_t lead, int64_t other) {
+  std::function<std::optional<int64_t>(Value)> numberOf = [&](Value value) -> std::optional<int64_t> {
+    Operation *op = value.getDefiningOp();
+    if (!op)
+      return lead; // workers, mostly
+    if (auto dim = dyn_cast<memref::DimOp>(op))
+      return dim.getConstantIndex() == 0 ? lead : other;
+    auto call = dyn_cast<func::CallOp>(op);
+    if (!call)
+      return foldNumber(op, numberOf);
+    // Companions of callees are complete: functions are planned after those that they call.
+    auto callee = func->getParentOfType<ModuleOp>().lookupSymbol<func::FuncOp>(call.getCallee());
+    if (!callee || callee.isExternal())
+      return std::nullopt;
+    DenseMap<Value, std::optional<int64_t>> known;
+    for (auto [argument, operand] : llvm::zip(callee.getArguments(), call.getOperands()))
+      known[argument] = numberOf(operand);
+    auto inCallee = [&](Value v) { return known.lookup(v); };
+    for (Operation &inner : callee.getBody().front().without_terminator()) {
+      auto nested = dyn_cast<func::CallOp>(inner);
+      std::optional<int64_t> number = nested ? std::nullopt : foldNumber(&inner, inCallee);
+      known[inner.getResult(0)] = number;
     }
-    placed.push_back(buffer);
-    cls.bytes = std::max(cls.bytes, buffer->offset + buffer->bytes);
+    return known.lookup(callee.getBody().front().getTerminator()->getOperand(0));
+  };
+  return numberOf(size);
+}
+
+/// The order of offsets that is best at a few sizes: one token, a prompt, a long one, and a batch.
+SmallVector<unsigned> PlanFunction::order() {
+  SmallVector<SmallVector<double>> samples;
+  for (auto [lead, other] : {std::pair(1, 1), std::pair(1, 64), std::pair(1, 512), std::pair(8, 512)}) {
+    SmallVector<double> perUnit;
+    for (ArrayRef<Value> of : factors) {
+      perUnit.push_back(1);
+      for (Value factor : of)
+        perUnit.back() *= double(std::max<int64_t>(sampleOf(factor, lead, other).value_or(1), 0));
+    }
+    samples.push_back(llvm::map_to_vector(
+        buffers, [&](const Buffer &buffer) { return perUnit[buffer.unit] * double(buffer.bytes); }));
   }
+  return packingOrder(llvm::map_to_vector(buffers, [](const Buffer &buffer) { return buffer.life; }), samples);
+}
+
+Value PlanFunction::valueOf(const Bytes &bytes) {
+  Location loc = func.getLoc();
+  Value sum;
+  for (auto [symbol, coefficient] : llvm::enumerate(bytes.coefficients))
+    if (coefficient) {
+      Value term = arith::MulIOp::create(b, loc, symbols[symbol], arith::ConstantIndexOp::create(b, loc, coefficient));
+      sum = sum ? arith::AddIOp::create(b, loc, sum, term).getResult() : term;
+    }
+  return sum ? sum : arith::ConstantIndexOp::create(b, loc, 0).getResult();
+}
+
+/// The greatest of `ends`: one of them if it is so for all sizes, else a new symbol.
+Bytes PlanFunction::greatest(ArrayRef<Bytes> ends) {
+  SmallVector<Bytes> kept;
+  for (const Bytes &end : ends) {
+    if (llvm::any_of(kept, [&](const Bytes &other) { return other.covers(end); }))
+      continue;
+    llvm::erase_if(kept, [&](const Bytes &other) { return end.covers(other); });
+    kept.push_back(end);
+  }
+  if (kept.size() <= 1)
+    return kept.empty() ? Bytes() : kept[0];
+  Value most = valueOf(kept[0]);
+  for (const Bytes &end : ArrayRef(kept).drop_front())
+    most = arith::MaxSIOp::create(b, func.getLoc(), most, valueOf(end));
+  Bytes result;
+  result.add(symbols.size(), 1);
+  symbols.push_back(most);
+  return result;
 }
 
 void PlanFunction::replace() {
@@ -215,8 +281,8 @@ void PlanFunction::replace() {
       need(operand);
     slice.insert(def);
   };
-  for (SizeClass *cls : order)
-    for (Value factor : cls->factors)
+  for (ArrayRef<Value> of : factors)
+    for (Value factor : of)
       need(factor);
   b.setInsertionPointToStart(&func.getBody().front());
   Operation *next = &*b.getInsertionPoint();
@@ -227,25 +293,33 @@ void PlanFunction::replace() {
       op->moveBefore(next);
   }
   b.setInsertionPoint(next);
-  Value total = arith::ConstantIndexOp::create(b, loc, 0);
-  SmallVector<std::pair<memref::AllocOp, Value>> offsets;
-  for (SizeClass *cls : order) {
-    pack(*cls);
+  for (ArrayRef<Value> of : factors) {
     Value unit = arith::ConstantIndexOp::create(b, loc, 1);
-    for (Value factor : cls->factors)
+    for (Value factor : of)
       unit = arith::MulIOp::create(b, loc, unit, factor);
-    for (Buffer &buffer : cls->buffers) {
-      Value scaled = arith::MulIOp::create(b, loc, unit, arith::ConstantIndexOp::create(b, loc, buffer.offset));
-      Value offset = arith::AddIOp::create(b, loc, total, scaled);
-      offsets.push_back({buffer.alloc, offset});
-    }
-    Value bytes = arith::MulIOp::create(b, loc, unit, arith::ConstantIndexOp::create(b, loc, cls->bytes));
-    total = arith::AddIOp::create(b, loc, total, bytes);
+    symbols.push_back(unit);
   }
-  for (auto [alloc, offset] : offsets) {
+  SmallVector<Bytes> ends(buffers.size());
+  SmallVector<Value> offsets(buffers.size());
+  SmallVector<unsigned> placed;
+  for (unsigned n : order()) {
+    SmallVector<Bytes> below;
+    for (unsigned other : placed)
+      if (buffers[n].life.meets(buffers[other].life))
+        below.push_back(ends[other]);
+    ends[n] = greatest(below);
+    offsets[n] = valueOf(ends[n]);
+    ends[n].add(buffers[n].unit, buffers[n].bytes);
+    placed.push_back(n);
+  }
+  Value total = valueOf(greatest(ends));
+  for (auto [n, buffer] : llvm::enumerate(buffers)) {
+    memref::AllocOp alloc = buffer.alloc;
     OpBuilder at(alloc);
-    Value view = memref::ViewOp::create(at, alloc.getLoc(), alloc.getType(), workspace, offset, alloc.getDynamicSizes());
-    alloc.replaceAllUsesWith(view);
+    auto view =
+        memref::ViewOp::create(at, alloc.getLoc(), alloc.getType(), workspace, offsets[n], alloc.getDynamicSizes());
+    view->setAttr(kBufferAttr, at.getI64IntegerAttr(n));
+    alloc.replaceAllUsesWith(view.getResult());
     alloc.erase();
   }
   fillCompanion(total);
@@ -308,15 +382,23 @@ void PlanFunction::fillCompanion(Value total) {
 
 struct PlanWorkspace : impl::PlanWorkspaceBase<PlanWorkspace> {
   void runOnOperation() override {
-    for (auto func : getOperation().getOps<func::FuncOp>()) {
-      if (!func->hasAttr(kOutputsAttr))
-        continue;
-      PlanFunction plan(func);
-      plan.resolveReshapes();
-      plan.hoistSizes();
-      plan.collect();
-      plan.replace();
-    }
+    llvm::SetVector<Operation *> planned;
+    for (auto func : getOperation().getOps<func::FuncOp>())
+      plan(func, planned);
+  }
+
+  /// Callees first: their companions tell how much they need.
+  void plan(func::FuncOp func, llvm::SetVector<Operation *> &planned) {
+    if (!func->hasAttr(kOutputsAttr) || !planned.insert(func))
+      return;
+    for (auto call : func.getOps<func::CallOp>())
+      if (auto callee = getOperation().lookupSymbol<func::FuncOp>(call.getCallee()))
+        plan(callee, planned);
+    PlanFunction plan(func);
+    plan.resolveReshapes();
+    plan.hoistSizes();
+    plan.collect();
+    plan.replace();
   }
 };
 } // namespace

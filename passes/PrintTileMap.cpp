@@ -1,6 +1,6 @@
 //===- PrintTileMap.cpp - Which tiles of attention are skipped, full or partial ---------------===//
-#include "passes/Bounds.h"
 #include "passes/Passes.h"
+#include "passes/TileMap.h"
 
 namespace attnc {
 #define GEN_PASS_DEF_PRINTTILEMAP
@@ -9,92 +9,8 @@ namespace attnc {
 namespace {
 using namespace attn;
 
-/// Tiles of one map; a remark is only made of maps up to this size, so that it costs no time that anyone notices.
-constexpr int64_t kMostTiles = int64_t(1) << 22, kMostRemarkTiles = int64_t(1) << 16;
-constexpr int64_t kMostPositions = std::numeric_limits<int32_t>::max();
-
-struct Counts {
-  int64_t skipped = 0, full = 0, partial = 0;
-};
-
-/// Bounds of a truth value: {0, 0} hides all of a tile, {1, 1} nothing.
-ConstantInterval both(ConstantInterval a, ConstantInterval b) { return {a.lo & b.lo, a.hi & b.hi}; }
-ConstantInterval either(ConstantInterval a, ConstantInterval b) { return {a.lo | b.lo, a.hi | b.hi}; }
-ConstantInterval atMost(ConstantInterval a, ConstantInterval b) { return {a.hi <= b.lo, a.lo <= b.hi}; }
-ConstantInterval plus(ConstantInterval a, int64_t c) { return {a.lo + c, a.hi + c}; }
-constexpr ConstantInterval kAlways = {1, 1}, kUnknown = {0, 1};
-
-/// One attention op and the sizes of its scores.
-struct TileMap {
-  AttentionOp op;
-  int64_t batches, queries, keys; // ShapedType::kDynamic if not known
-  ConstantInterval offset;        // position of query 0
-
-  TileMap(AttentionOp op, int64_t givenQueries, int64_t givenKeys) : op(op) {
-    auto query = cast<ShapedType>(op.getQuery().getType()).getShape();
-    bool isRagged = bool(op.getRagged());
-    batches = isRagged ? ShapedType::kDynamic : query[0];
-    queries = isRagged ? ShapedType::kDynamic : query[query.size() - 2];
-    keys = ShapedType::kDynamic;
-    if (op.getValue() && !isRagged) {
-      auto value = cast<ShapedType>(op.getValue().getType()).getShape();
-      keys = value[value.size() - 2];
-    }
-    if (ShapedType::isDynamic(queries) && givenQueries >= 0)
-      queries = givenQueries;
-    if (ShapedType::isDynamic(keys) && givenKeys >= 0)
-      keys = givenKeys;
-    int64_t given = std::clamp(int64_t(op.getCausalOffset()), -2 * kMostPositions, 2 * kMostPositions);
-    offset = {given, given};
-    if (!isStatic() || queries > kMostPositions || keys > kMostPositions)
-      return;
-    if (op.getCache() || (op.getBottomRight() && !op.getKvLen()))
-      offset = plus(offset, keys - queries);
-    else if (op.getBottomRight()) // between no valid keys and all
-      offset = {offset.lo - queries, offset.hi + keys - queries};
-  }
-
-  bool isStatic() const { return !ShapedType::isDynamic(queries) && !ShapedType::isDynamic(keys); }
-  /// Whether positions are numbers of 32 bits.
-  bool fits() const {
-    return queries <= kMostPositions && keys <= kMostPositions && offset.lo >= -kMostPositions &&
-           offset.hi + queries <= kMostPositions;
-  }
-  bool hasMask() {
-    return !op.getMaskMod().empty() || op.getCausal() || op.getWindowLeft() || op.getWindowRight() || op.getPrefix() ||
-           op.getDocuments() || op.getKvLen() || op.getKeyMask();
-  }
-  /// Whether the map may differ by batch row (0) or head (1): only what the compiler can see counts.
-  bool dependsOn(unsigned argument) {
-    return !op.getMaskMod().empty() && !op.getMaskMod().getArgument(argument).use_empty();
-  }
-
-  ConstantInterval visible(ConstantInterval b, ConstantInterval h, ConstantInterval q, ConstantInterval j);
-};
-
-/// Bounds of whether query indices q see keys j.
-ConstantInterval TileMap::visible(ConstantInterval b, ConstantInterval h, ConstantInterval q, ConstantInterval j) {
-  ConstantInterval i = {q.lo + offset.lo, q.hi + offset.hi}, result = kAlways;
-  if (op.getPrefix()) // takes the place of causal
-    result = either(atMost(j, i), kUnknown);
-  else if (op.getCausal())
-    result = atMost(j, i);
-  if (op.getWindowLeft() || op.getWindowRight()) {
-    ConstantInterval window = kAlways;
-    if (op.getWindowLeft())
-      window = atMost(plus(i, -std::min<int64_t>(*op.getWindowLeft(), 2 * kMostPositions)), j);
-    if (op.getWindowRight())
-      window = both(window, atMost(j, plus(i, std::min<int64_t>(*op.getWindowRight(), 2 * kMostPositions))));
-    int64_t lastSink = int64_t(op.getSinks()) - 1;
-    result = both(result, either(window, atMost(j, {lastSink, lastSink})));
-  }
-  bool isBoolean = op.getBias() && cast<ShapedType>(op.getBias().getType()).getElementType().isInteger(1);
-  if (op.getDocuments() || op.getKvLen() || op.getKeyMask() || isBoolean)
-    result = both(result, kUnknown);
-  if (!op.getMaskMod().empty())
-    result = both(result, boundsOf(op.getMaskMod(), {b, h, i, j}));
-  return result;
-}
+/// A remark is only made of maps up to this size, so that it costs no time that anyone notices.
+constexpr int64_t kMostRemarkTiles = int64_t(1) << 16;
 
 struct PrintTileMap : impl::PrintTileMapBase<PrintTileMap> {
   using PrintTileMapBase::PrintTileMapBase;
@@ -132,25 +48,6 @@ struct PrintTileMap : impl::PrintTileMapBase<PrintTileMap> {
     return chosen;
   }
 
-  /// Counts of one map; `line` gets each row of tiles.
-  Counts count(TileMap &map, ConstantInterval b, ConstantInterval h, function_ref<void(StringRef)> line) {
-    Counts counts;
-    std::string row;
-    int64_t rowStep = std::min<int64_t>(tileRows, kMostPositions),
-            keyStep = std::min<int64_t>(tileKeys, kMostPositions);
-    for (int64_t q = 0; q < map.queries; q += rowStep) {
-      row.clear();
-      for (int64_t j = 0; j < map.keys; j += keyStep) {
-        ConstantInterval seen = map.visible(b, h, {q, q + std::min(rowStep, map.queries - q) - 1},
-                                            {j, j + std::min(keyStep, map.keys - j) - 1});
-        ++(seen.hi == 0 ? counts.skipped : seen.lo == 1 ? counts.full : counts.partial);
-        row += seen.hi == 0 ? '.' : seen.lo == 1 ? '#' : '+';
-      }
-      line(row);
-    }
-    return counts;
-  }
-
   int64_t tilesOf(TileMap &map) {
     return llvm::divideCeil(map.queries, int64_t(tileRows)) * llvm::divideCeil(map.keys, int64_t(tileKeys));
   }
@@ -179,7 +76,7 @@ struct PrintTileMap : impl::PrintTileMapBase<PrintTileMap> {
           llvm::outs() << '@' << func.getSymName() << ": ";
         llvm::outs() << "batch " << name(b) << ", head " << name(h) << ", " << map.queries << " queries x " << map.keys
                      << " keys in tiles of " << tileRows << " x " << tileKeys << '\n';
-        Counts counts = count(map, b, h, [](StringRef row) { llvm::outs() << row << '\n'; });
+        TileCounts counts = map.count(b, h, tileRows, tileKeys, [](StringRef row) { llvm::outs() << row << '\n'; });
         llvm::outs() << counts.skipped << " skipped, " << counts.full << " full, " << counts.partial << " partial\n";
       }
     return success();
@@ -194,11 +91,11 @@ struct PrintTileMap : impl::PrintTileMapBase<PrintTileMap> {
                 tilesOf(map) * maps <= kMostRemarkTiles;
     if (!fits)
       return success();
-    Counts sum;
+    TileCounts sum;
     auto batches = choose(map, "batch row", 0, map.batches, {}), allHeads = choose(map, "head", 1, op.getHeads(), {});
     for (ConstantInterval b : *batches)
       for (ConstantInterval h : *allHeads) {
-        Counts counts = count(map, b, h, [](StringRef) {});
+        TileCounts counts = map.count(b, h, tileRows, tileKeys, [](StringRef) {});
         sum.skipped += counts.skipped;
         sum.full += counts.full;
         sum.partial += counts.partial;

@@ -17,6 +17,10 @@ using namespace mlir;
 constexpr llvm::StringLiteral kOutputsAttr = "attn.outputs", kCacheAttr = "attn.cache",
                               kOriginalTypeAttr = "attn.original_type";
 
+/// Number of a buffer of the workspace, on its view: two with different lifetimes are not one value though they lie in one
+/// place.
+constexpr llvm::StringLiteral kBufferAttr = "attn.buffer";
+
 /// The arguments of a bufferised function by role.
 struct Signature {
   explicit Signature(func::FuncOp func) : func(func) {}
@@ -43,6 +47,14 @@ struct Signature {
 private:
   Value fromEnd(unsigned i) { return func.getArgument(func.getNumArguments() - i); }
 };
+
+/// The name of a dynamic dimension of an argument, or null.
+inline StringAttr dimensionName(func::FuncOp func, BlockArgument argument, int64_t dim) {
+  auto type = cast<MemRefType>(argument.getType());
+  auto names = func.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), attn::kDimsAttr);
+  unsigned n = llvm::count_if(type.getShape().take_front(dim), ShapedType::isDynamic);
+  return names && n < names.size() && type.isDynamicDim(dim) ? cast<StringAttr>(names[n]) : StringAttr();
+}
 
 /// The op on buffers: `operands` for its operands, `outs` after `outs`.
 LogicalResult createBufferForm(OpBuilder &b, Operation *op, ValueRange operands, ValueRange outs);

@@ -43,7 +43,6 @@ struct Tracer {
   LogicalResult runIf(scf::IfOp branch, Frame &frame);
   LogicalResult runView(memref::ViewOp view, Frame &frame);
   LogicalResult addStep(TraceStep step, Frame &frame);
-  void fold(Operation *op, Frame &frame);
   void viewOf(ViewLikeOpInterface view, Frame &frame);
 
   std::optional<int64_t> numberOf(OpFoldResult size, Frame &frame) {
@@ -84,34 +83,6 @@ LogicalResult Tracer::addStep(TraceStep step, Frame &frame) {
   });
   result.steps.push_back(step);
   return success();
-}
-
-/// Upstream's folders on what is known of the operands.
-void Tracer::fold(Operation *op, Frame &frame) {
-  for (int attempt = 0; attempt < 3; ++attempt) { // again if the op was only rewritten
-    SmallVector<Attribute> operands = llvm::map_to_vector(op->getOperands(), [&](Value v) -> Attribute {
-      std::optional<int64_t> number = frame[v].number;
-      return number && v.getType().isIntOrIndex() ? IntegerAttr::get(v.getType(), *number) : IntegerAttr();
-    });
-    SmallVector<OpFoldResult> folded;
-    if (failed(op->fold(operands, folded)))
-      break;
-    if (folded.empty())
-      continue;
-    for (auto [value, fold] : llvm::zip(op->getResults(), folded)) {
-      if (auto same = dyn_cast<Value>(fold))
-        frame[value] = Known(frame[same]);
-      else if (auto number = dyn_cast<IntegerAttr>(cast<Attribute>(fold)))
-        frame[value].number = number.getType().isInteger(1) ? number.getValue().getZExtValue()
-                                                            : number.getValue().getSExtValue();
-    }
-    return;
-  }
-  // An upper bound, where a length is only known to the caller.
-  if (isa<arith::MinSIOp>(op)) {
-    std::optional<int64_t> a = frame[op->getOperand(0)].number, b = frame[op->getOperand(1)].number;
-    frame[op->getResult(0)].number = a ? a : b;
-  }
 }
 
 /// Views keep the buffer; their sizes are what the op says.
@@ -272,7 +243,13 @@ LogicalResult Tracer::run(Operation *op, Frame &frame) {
   }
   if (op->getNumRegions()) // loops that nothing made tasks of
     return addStep({{}, op, std::nullopt, std::nullopt, std::nullopt}, frame);
-  fold(op, frame);
+  auto numberOf = [&](Value value) { return frame[value].number; };
+  if (op->getNumResults() == 1)
+    frame[op->getResult(0)].number = foldNumber(op, numberOf);
+  if (isa<arith::MinSIOp>(op) && !frame[op->getResult(0)].number) { // an upper bound, where only the caller knows a length
+    std::optional<int64_t> a = numberOf(op->getOperand(0)), b = numberOf(op->getOperand(1));
+    frame[op->getResult(0)].number = a ? a : b;
+  }
   return success();
 }
 
@@ -344,6 +321,29 @@ int64_t Trace::mostLive() const {
     most = std::max(most, live);
   }
   return most;
+}
+
+std::optional<int64_t> foldNumber(Operation *op, function_ref<std::optional<int64_t>(Value)> numberOf) {
+  if (op->getNumResults() != 1)
+    return std::nullopt;
+  for (int attempt = 0; attempt < 3; ++attempt) { // again if the op was only rewritten
+    SmallVector<Attribute> operands = llvm::map_to_vector(op->getOperands(), [&](Value v) -> Attribute {
+      std::optional<int64_t> number = v.getType().isIntOrIndex() ? numberOf(v) : std::nullopt;
+      return number ? IntegerAttr::get(v.getType(), *number) : IntegerAttr();
+    });
+    SmallVector<OpFoldResult> folded;
+    if (failed(op->fold(operands, folded)))
+      return std::nullopt;
+    if (folded.empty())
+      continue;
+    if (auto same = dyn_cast<Value>(folded[0]))
+      return numberOf(same);
+    auto number = dyn_cast<IntegerAttr>(cast<Attribute>(folded[0]));
+    if (!number)
+      return std::nullopt;
+    return number.getType().isInteger(1) ? number.getValue().getZExtValue() : number.getValue().getSExtValue();
+  }
+  return std::nullopt;
 }
 
 FailureOr<Trace> trace(func::FuncOp entry, const TraceSizes &sizes) {

@@ -42,9 +42,12 @@ struct Trace {
   int64_t mostLive() const;
 };
 
-/// Walks through `entry`, a function of stage "vector", computing its index arithmetic and skipping the work. Folders
-/// may rewrite ops on the way (operands of commutative ops change places): give it a module of its own. Fails if a size
-/// is not known, say a dimension that `sizes` lacks.
+/// The integer result of `op` on integer operands, of which some may not be known, by upstream's folders. These may
+/// rewrite the op on the way, say exchange operands of a commutative one.
+std::optional<int64_t> foldNumber(Operation *op, function_ref<std::optional<int64_t>(Value)> numberOf);
+
+/// Walks through `entry`, a function of stage "vector", computing its index arithmetic and skipping the work. Give it
+/// a module of its own: see foldNumber. Fails if a size is not known, say a dimension that `sizes` lacks.
 FailureOr<Trace> trace(func::FuncOp entry, const TraceSizes &sizes);
 
 } // namespace attnc

@@ -12,9 +12,9 @@ func.func private @chain.workspace(index, index) -> index
 
 // CHECK-LABEL: func.func @chain(
 // CHECK-NOT: memref.alloc
-// CHECK: memref.view %arg4[%c0][%{{.*}}] : memref<?xi8> to memref<?x16xf32>
-// CHECK: memref.view %arg4[%{{.*}}][%{{.*}}] : memref<?xi8> to memref<?x16xf32>
-// CHECK: memref.view %arg4[%c0][%{{.*}}] : memref<?xi8> to memref<?x16xf32>
+// CHECK: memref.view %arg4[%c0][%{{.*}}] {attn.buffer = {{.*}}} : memref<?xi8> to memref<?x16xf32>
+// CHECK: memref.view %arg4[%{{.*}}][%{{.*}}] {attn.buffer = {{.*}}} : memref<?xi8> to memref<?x16xf32>
+// CHECK: memref.view %arg4[%c0][%{{.*}}] {attn.buffer = {{.*}}} : memref<?xi8> to memref<?x16xf32>
 func.func @chain(%ctx: !llvm.ptr, %x: memref<?x16xf32> {attn.dims = ["rows"]}, %out: memref<?x16xf32> {attn.dims = ["rows"]},
                  %weights: memref<?xi8>, %workspace: memref<?xi8>, %workers: index) attributes {attn.outputs = 1 : i64} {
   %c0 = arith.constant 0 : index
@@ -28,6 +28,27 @@ func.func @chain(%ctx: !llvm.ptr, %x: memref<?x16xf32> {attn.dims = ["rows"]}, %
   %c = memref.alloc(%m) : memref<?x16xf32>
   attn.activation relu %b outs %c : (memref<?x16xf32>, memref<?x16xf32>) -> ()
   attn.activation relu %c outs %out : (memref<?x16xf32>, memref<?x16xf32>) -> ()
+  return
+}
+
+// Of two buffers whose sizes cannot be compared, the greater end counts: scratch of the workers, then rows.
+// CHECK-LABEL: func.func @either.workspace(
+// CHECK: arith.maxsi
+// CHECK-LABEL: func.func @either(
+// CHECK: %[[MOST:.*]] = arith.maxsi
+// CHECK: memref.view %arg4[%c0][%{{.*}}] {{.*}} to memref<?x16xf32>
+// CHECK: memref.view %arg4[%c0][%arg5] {{.*}} to memref<?x256xi8>
+// CHECK: memref.view %arg4[%[[MOST]]][%{{.*}}] {{.*}} to memref<?x32xf32>
+func.func private @either.workspace(index, index) -> index
+func.func @either(%ctx: !llvm.ptr, %x: memref<?x16xf32> {attn.dims = ["rows"]}, %out: memref<?x32xf32> {attn.dims = ["rows"]},
+                  %weights: memref<?xi8>, %workspace: memref<?xi8>, %workers: index) attributes {attn.outputs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %n = memref.dim %x, %c0 : memref<?x16xf32>
+  %rows = memref.alloc(%n) : memref<?x16xf32>
+  %scratch = memref.alloc(%workers) : memref<?x256xi8>
+  %both = memref.alloc(%n) : memref<?x32xf32>
+  "test.use"(%rows, %both) : (memref<?x16xf32>, memref<?x32xf32>) -> ()
+  "test.use"(%scratch, %both) : (memref<?x256xi8>, memref<?x32xf32>) -> ()
   return
 }
 
