@@ -69,8 +69,12 @@ static std::string locationText(Location loc) {
 }
 
 void Compiler::report(Diagnostic &diagnostic) {
-  if (diagnostic.getSeverity() == DiagnosticSeverity::Remark && !options.remarks)
-    return;
+  if (diagnostic.getSeverity() == DiagnosticSeverity::Remark) {
+    if (page)
+      page->addRemark(locationText(diagnostic.getLocation()), diagnostic.str());
+    if (!options.remarks)
+      return;
+  }
   auto print = [](Diagnostic &diagnostic) {
     static constexpr const char *kinds[] = {"note: ", "warning: ", "error: ", "remark: "};
     llvm::errs() << locationText(diagnostic.getLocation()) << kinds[unsigned(diagnostic.getSeverity())]
@@ -122,6 +126,11 @@ llvm::Error Compiler::openOutputs() {
   bool shared = options.product == Product::SharedLibrary, archive = options.product == Product::Archive;
   if (llvm::Error error = open(options.output, shared, output))
     return error;
+  if (!options.report.empty()) {
+    if (llvm::Error error = open(options.report, false, pageOutput))
+      return error;
+    page.emplace();
+  }
   if (shared || archive)
     if (llvm::Error error = open(withExtension(options.output, "h"), false, header))
       return error;
@@ -410,6 +419,15 @@ llvm::Error Compiler::writeModel(llvm::ArrayRef<CodeObject> objects) {
   return header->write(headerText(model, code, llvm::sys::path::filename(options.output)));
 }
 
+/// The graph of the page, from the last form that all targets share.
+llvm::Error Compiler::startReport() {
+  if (works[0].row)
+    return fail("--report: expected an input before stage 'tasks', got '" + stages()[works[0].stage - 1].name + "'");
+  page->addGraph(*works[0].module, model);
+  timed("graph of the report");
+  return llvm::Error::success();
+}
+
 llvm::Error Compiler::generate() {
   bool assembly = options.product == Product::Assembly;
   llvm::Expected<std::unique_ptr<Compilation>> compilation =
@@ -418,9 +436,12 @@ llvm::Error Compiler::generate() {
     return compilation.takeError();
   // A variant's code is generated while the next one's stages run.
   for (Work &work : works) {
-    while (work.stage <= lastStage)
+    while (work.stage <= lastStage) {
       if (llvm::Error error = runStage(work))
         return error;
+      if (page && stages()[work.stage - 1].name == "vector")
+        page->addVariant(work.row->name, *work.module, model);
+    }
     if (options.product == Product::Stage)
       continue;
     if (options.debug) {
@@ -440,11 +461,14 @@ llvm::Error Compiler::generate() {
   if (!objects)
     return objects.takeError();
   timed("code generation");
+  if (page)
+    if (llvm::Error error = pageOutput->write(page->render(model, code, parameters)))
+      return error;
   return assembly ? writeAssembly(*objects) : writeModel(*objects);
 }
 
 llvm::Error Compiler::commit() {
-  for (std::optional<OutputFile> *file : {&weightsOutput, &header, &source, &output})
+  for (std::optional<OutputFile> *file : {&weightsOutput, &header, &source, &pageOutput, &output})
     if (*file)
       if (llvm::Error error = (*file)->commit())
         return error;
@@ -457,6 +481,10 @@ llvm::Error Compiler::run() {
       (options.weights == WeightsPlace::Beside &&
        absolute(code.weightsFile) == absolute(withExtension(options.output, "h"))))
     return fail("--weights: expected another file than the model and its header, got '" + code.weightsFile + "'");
+  for (const std::string &other : {options.output, code.weightsFile, withExtension(options.output, "h")})
+    if (!options.report.empty() && absolute(options.report) == absolute(other))
+      return fail("--report: expected another file than the model, its header and its weights, got '" + options.report +
+                  "'");
   for (auto step : {&Compiler::openOutputs, &Compiler::load, &Compiler::runShared})
     if (llvm::Error error = (this->*step)())
       return error;
@@ -472,6 +500,9 @@ llvm::Error Compiler::run() {
     return error;
   if (llvm::Error error = chooseWeights())
     return error;
+  if (page)
+    if (llvm::Error error = startReport())
+      return error;
   if (!works[0].row) {
     OwningOpRef<ModuleOp> shared = std::move(works[0].module);
     size_t stage = works[0].stage;

@@ -4,6 +4,7 @@
 
 #include "Options.h"
 #include "Output.h"
+#include "Report.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -38,6 +39,7 @@ private:
   llvm::Error describeModel();
   llvm::Error chooseWeights();
   llvm::Error generate();
+  llvm::Error startReport();
   llvm::Error printStage();
   llvm::Error writeAssembly(llvm::ArrayRef<CodeObject> objects);
   llvm::Error writeModel(llvm::ArrayRef<CodeObject> objects);
@@ -62,7 +64,8 @@ private:
   std::vector<Parameter> parameters;
   std::optional<WeightSet> weights;
   bool weightsInside = false;
-  std::optional<OutputFile> output, header, source, weightsOutput;
+  std::optional<Report> page; ///< with --report
+  std::optional<OutputFile> output, header, source, weightsOutput, pageOutput;
 };
 
 } // namespace attnc

@@ -31,6 +31,8 @@ static cl::opt<std::string> weights("weights",
 static cl::opt<std::string> modelName("name", cl::desc("Name of the model; an archive exports NAME_attn_query"),
                                       cl::value_desc("NAME"), cl::cat(category));
 static cl::opt<bool> remarks("remarks", cl::desc("Say why ops did not fuse"), cl::cat(category));
+static cl::opt<std::string> report("report", cl::desc("Write a page with the graph, costs, memory plan and remarks"),
+                                   cl::value_desc("FILE.html"), cl::cat(category));
 static cl::opt<std::string> jobs("j", cl::desc("Threads to use (default: all)"), cl::value_desc("N"), cl::Prefix,
                                  cl::cat(category));
 static cl::opt<bool> debug("g", cl::desc("Line tables and symbols, for perf and gdb; a directory's graph is written to OUT.attn.mlir"), cl::cat(category));
@@ -184,6 +186,15 @@ static llvm::Error parseOutput(Options &options) {
   return llvm::Error::success();
 }
 
+static llvm::Error parseReport(Options &options) {
+  options.report = report;
+  if (report.getNumOccurrences() && report.empty())
+    return fail("--report: expected a file name, got nothing");
+  if (!report.empty() && options.product == Product::Stage)
+    return fail("--report: expected --emit=asm, obj, archive or so, got " + emitted);
+  return llvm::Error::success();
+}
+
 llvm::Expected<Options> parseOptions(int argc, char **argv) {
   cl::HideUnrelatedOptions(category); // libLLVM's own
   cl::SetVersionPrinter([](llvm::raw_ostream &out) { out << compilerVersion() << "\n"; });
@@ -208,7 +219,7 @@ llvm::Expected<Options> parseOptions(int argc, char **argv) {
     return fail(message + ": see attnc --help");
   }
   Options options;
-  for (auto parse : {parseEmit, parseTypes, parseWeights, parseName, parseOutput})
+  for (auto parse : {parseEmit, parseTypes, parseWeights, parseName, parseOutput, parseReport})
     if (llvm::Error error = parse(options))
       return std::move(error);
   llvm::Expected<TargetSelection> selection = selectTargets(target, options.bf16Math);
