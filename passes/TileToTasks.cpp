@@ -22,7 +22,9 @@ constexpr int64_t kRowBlock = 16;  // rows of one elementwise task
 /// `input` [rows, K] of `op` in bf16.
 Value roundRows(Emit &e, LinearOp op, Value input) {
   int64_t k = cast<MemRefType>(input.getType()).getDimSize(1);
-  Value rows = e.dim(input, 0);
+  Value rows = e.idx(1); // of the operand: the plan follows sizes to the arguments, but not through views
+  for (int64_t d = 0; d + 1 < cast<MemRefType>(op.getInput().getType()).getRank(); ++d)
+    rows = e.mul(rows, e.dim(op.getInput(), d));
   Value rounded = memref::AllocOp::create(e.b, e.loc, MemRefType::get({ShapedType::kDynamic, k}, e.b.getBF16Type()),
                                           ValueRange(rows));
   auto roundBlock = [&](Value task) {
