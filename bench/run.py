@@ -122,19 +122,17 @@ class Bench:
             os.remove(output)
 
     def memory(self):
-        """What a long prompt needs beyond weights and cache."""
+        """What a long prompt, taken in pieces as attn-generate does, needs beyond weights and cache."""
         if not self.wanted("memory"):
             return
         say("bench: memory of a long prompt")
         self.write_model("gpt2-long")
-        output, ids = self.path("long.so"), self.path("long.npy")
+        output = self.path("long.so")
         run([self.tool("attnc"), self.path("gpt2-long"), "-o", output, *self.target])
         with open(os.path.join(self.path("gpt2-long"), "config.json"), encoding="utf-8") as file:
             config = json.load(file)
         tokens = config["n_positions"]
-        # In another process, like all that needs NumPy: see common.timed.
-        run([sys.executable, "-c", "import numpy, sys; numpy.save(sys.argv[1], numpy.zeros((1, int(sys.argv[2])), numpy.int64))", ids, str(tokens)])
-        used = timed([self.tool("attn-run"), output, "--entry", "prefill", "--input", "input_ids=" + ids, "--threads", str(self.options.threads)])
+        used = timed([self.tool("attn-bench"), output, "--decode", str(tokens - 1), "--min-time", "0", "--threads", str(self.options.threads)])
         self.results["memory"] = dict(used, tokens=tokens, weights_bytes=os.path.getsize(output),
                                       cache_bytes=2 * 4 * tokens * config["n_layer"] * config["n_embd"])
         os.remove(output)

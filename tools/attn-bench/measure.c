@@ -210,8 +210,10 @@ int32_t measure_decode(bench *b, int64_t context, measurement *result, attn_erro
     status = attn_fail(error, ATTN_UNSUPPORTED, "entry '%s' uses no state", name);
   if (status == ATTN_OK)
     status = attn_state_create(b->library, b->model, b->host, 1, (uint64_t)context + 1, 0, &state, error);
+  /* In pieces, as text/ takes prompts: memory for activations stays bounded. */
+  int64_t longest = prefill ? longest_prefill(b) : 1, piece = longest < 1024 ? longest : 1024;
   if (status == ATTN_OK)
-    status = fill_state(b, prefill ? "prefill" : name, context, prefill ? longest_prefill(b) : 1, state.state, error);
+    status = fill_state(b, prefill ? "prefill" : name, context, piece, state.state, error);
   if (status == ATTN_OK)
     status = repeat(b, &p, state.state, context, result, error);
   attn_state_free(b->host, &state);
