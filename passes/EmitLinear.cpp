@@ -185,12 +185,13 @@ struct EmitLinear : OpRewritePattern<LinearOp> {
       e.loop(whole, panels, 1, [&](Value p) { body(p, 1); });
   }
 
-  /// Panels of a tile with fewer rows: a few sums of few rows would wait for each other.
-  static constexpr int64_t kWidest = 4;
-  static int64_t widest(TargetAttr target) { return std::max(target.getPanels(), kWidest); }
+  /// Panels of a tile with fewer rows: a few sums of few rows would wait for each other. Up to 8 vectors of weights.
+  static int64_t widest(TargetAttr target) {
+    return std::max(target.getPanels(), std::min<int64_t>(4, 8 * target.getLanes() / kPanel));
+  }
   static int64_t panelsFor(TargetAttr target, int64_t rows) {
     int64_t sums = target.getRowTile() * target.getPanels();
-    return std::max(target.getPanels(), int64_t(llvm::bit_floor(uint64_t(std::min(kWidest, sums / rows)))));
+    return std::max(target.getPanels(), int64_t(llvm::bit_floor(uint64_t(std::min(widest(target), sums / rows)))));
   }
 
   /// out = activation(C + bias) + residual
