@@ -55,6 +55,8 @@ struct EmitPackKeys : OpRewritePattern<PackKeysOp> {
           for (int64_t i = 0; i < e.lanes; ++i) {
             Value row = e.add(e.add(first, key), i);
             Value count = e.select(e.less(row, end), e.idx(columns), e.idx(0));
+            // Lanes that are off may lie anywhere, but a page that is not there costs hundreds of cycles.
+            row = e.min(row, e.max(e.idx(0), e.sub(end, e.idx(1))));
             rows.push_back(e.load(source, {row, d}, e.maskFor(count)));
           }
           rows = transposed(e, rows);
