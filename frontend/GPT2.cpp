@@ -240,19 +240,12 @@ llvm::Error importGPT2(ImportContext &import) {
   builder.cached("prefill", dyn);
   builder.cached("decode", 1);
 
-  Builder attributes(import.context);
-  NamedAttrList metadata;
-  auto set = [&](StringRef name, int64_t value) { metadata.set(name, attributes.getI64IntegerAttr(value)); };
-  metadata.set("model_type", attributes.getStringAttr("gpt2"));
-  set("vocab_size", model->vocab);
-  set("context", model->context);
-  set("n_layer", model->layers);
-  set("n_head", model->heads);
-  set("n_embd", model->width);
-  if (llvm::Error error = addTokenIds(import, metadata))
-    return error;
-  (*import.module)->setAttr(attn::kMetadataAttr, metadata.getDictionary(import.context));
-  return llvm::Error::success();
+  return setMetadata(import, "gpt2",
+                     {{"vocab_size", model->vocab},
+                      {"context", model->context},
+                      {"n_layer", model->layers},
+                      {"n_head", model->heads},
+                      {"n_embd", model->width}});
 }
 
 } // namespace attnc

@@ -45,7 +45,7 @@ llvm::Error addParameters(ImportContext &import, ArrayRef<ParameterSpec> paramet
   return problems.take(import.directory);
 }
 
-llvm::Error addTokenIds(ImportContext &import, NamedAttrList &metadata) {
+static llvm::Error addTokenIds(ImportContext &import, NamedAttrList &metadata) {
   llvm::SmallString<128> path(import.directory);
   llvm::sys::path::append(path, "generation_config.json");
   std::optional<Config> generation;
@@ -70,6 +70,18 @@ llvm::Error addTokenIds(ImportContext &import, NamedAttrList &metadata) {
     if (llvm::Error error = generation->takeProblems())
       return error;
   return import.config.takeProblems();
+}
+
+llvm::Error setMetadata(ImportContext &import, StringRef modelType, llvm::ArrayRef<std::pair<StringRef, int64_t>> sizes) {
+  Builder builder(import.context);
+  NamedAttrList metadata;
+  metadata.set("model_type", builder.getStringAttr(modelType));
+  for (auto [name, value] : sizes)
+    metadata.set(name, builder.getI64IntegerAttr(value));
+  if (llvm::Error error = addTokenIds(import, metadata))
+    return error;
+  (*import.module)->setAttr(attn::kMetadataAttr, metadata.getDictionary(import.context));
+  return llvm::Error::success();
 }
 
 GraphBuilder::GraphBuilder(ModuleOp module)

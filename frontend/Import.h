@@ -46,9 +46,10 @@ struct DimBound {
   int64_t min, max;
 };
 
-/// Token ids that end, begin and pad a sequence, from generation_config.json or else config.json: `NAME` → i64, or an
-/// i64 array where there are several.
-llvm::Error addTokenIds(ImportContext &import, mlir::NamedAttrList &metadata);
+/// The module's metadata: model_type, these sizes, and the token ids that end, begin and pad a sequence, from
+/// generation_config.json or else config.json: `NAME` → i64, or an i64 array where there are several.
+llvm::Error setMetadata(ImportContext &import, llvm::StringRef modelType,
+                        llvm::ArrayRef<std::pair<llvm::StringRef, int64_t>> sizes);
 
 /// Builds graphs of attn ops, one short line per op, in a module that holds its parameters. Activations are f32,
 /// parameters any float type.
