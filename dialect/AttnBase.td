@@ -72,7 +72,6 @@ def Attn_LinearRule : Attn_Enum<"LinearRule", "how linear attention updates its 
     [I32EnumCase<"linear", 0>, I32EnumCase<"gated", 1>, I32EnumCase<"delta", 2>, I32EnumCase<"gated_delta", 3>]>;
 
 def Attn_ActivationAttr : EnumAttr<Attn_Dialect, Attn_ActivationKind, "act">;
-def Attn_NormAttr : EnumAttr<Attn_Dialect, Attn_NormKind, "norm">;
 def Attn_MaskedRowsAttr : EnumAttr<Attn_Dialect, Attn_MaskedRows, "masked_rows">;
 def Attn_LinearRuleAttr : EnumAttr<Attn_Dialect, Attn_LinearRule, "linear_rule">;
 
