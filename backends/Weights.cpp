@@ -68,7 +68,7 @@ llvm::Error checkWeights(ArrayRef<Parameter> parameters, const WeightSet &weight
   for (const Parameter &parameter : parameters) {
     int64_t sum = 0;
     for (auto [part, name] : llvm::enumerate(parameter.sources)) {
-      const TensorView *tensor = weights.find(name);
+      std::optional<TensorView> tensor = weights.find(name);
       if (!tensor)
         return fail("parameter '" + name + "': expected a tensor of that name in the weights, got none");
       SmallVector<int64_t> shape = sourceShape(parameter, part);
@@ -77,7 +77,8 @@ llvm::Error checkWeights(ArrayRef<Parameter> parameters, const WeightSet &weight
                     " in " + tensor->file);
       Type type = parameter.type.getElementType();
       bool convertible = isFloat(tensor->dtype) && (type.isF32() || type.isBF16() || type.isF16());
-      if (!convertible && (tensor->dtype == DType::Other || tensor->dtype != sameType(type)))
+      bool same = tensor->dtype != DType::Other && tensor->dtype == sameType(type) && tensor->isContiguous();
+      if (!convertible && !same)
         return fail("parameter '" + name + "': expected a type that converts to the model's, got " +
                     llvm::StringRef(tensor->dtypeName) + " in " + tensor->file);
       sum += parameter.parts[part];
@@ -106,10 +107,10 @@ template <typename To> static int64_t panelIndex(int64_t k, int64_t j) {
   return sizeof(To) == 2 ? k / 2 * 2 * kPanel + 2 * j + k % 2 : k * kPanel + j;
 }
 
-/// Columns `first` … `first + count` of a weight [K, N] (row-major; [N, K] if transposed) to panel columns `column` …
+/// Columns `first` … `first + count` of a weight [K, N] ([N, K] if transposed) to panel columns `column` …
 /// of `out`, `panelSize` elements per panel. Columns outside the source stay as they are.
 template <typename To, typename From>
-static void packColumns(const char *data, int64_t k, int64_t n, bool transposed, int64_t first, int64_t count,
+static void packColumns(const TensorView &tensor, int64_t k, bool transposed, int64_t first, int64_t count,
                         int64_t column, int64_t panelSize, To *out) {
   if (transposed) {
     // Both sides sequential enough: 16 rows of the source make one panel, blocks of k keep it in the L1 cache.
@@ -117,33 +118,32 @@ static void packColumns(const char *data, int64_t k, int64_t n, bool transposed,
     for (int64_t k0 = 0; k0 < k; k0 += kBlock)
       for (int64_t c = 0; c < count; ++c) {
         To *panel = out + (column + c) / kPanel * panelSize;
-        const char *row = data + (first + c) * k * (int64_t)sizeof(From);
+        const char *row = tensor.row(first + c);
         for (int64_t i = k0, end = std::min(k, k0 + kBlock); i < end; ++i)
-          panel[panelIndex<To>(i, (column + c) % kPanel)] = convert<To>(loadAt<From>(row, i));
+          panel[panelIndex<To>(i, (column + c) % kPanel)] = convert<To>(loadAt<From>(row, tensor.columns.at(i)));
       }
     return;
   }
   for (int64_t i = 0; i < k; ++i) {
-    const char *row = data + (i * n + first) * (int64_t)sizeof(From);
+    const char *row = tensor.row(i);
     for (int64_t c = 0; c < count;) {
       int64_t j = (column + c) % kPanel, run = std::min(kPanel - j, count - c);
       To *panel = out + (column + c) / kPanel * panelSize;
       for (int64_t r = 0; r < run; ++r)
-        panel[panelIndex<To>(i, j + r)] = convert<To>(loadAt<From>(row, c + r));
+        panel[panelIndex<To>(i, j + r)] = convert<To>(loadAt<From>(row, tensor.columns.at(first + c + r)));
       c += run;
     }
   }
 }
 
 template <typename To>
-static void packColumns(const TensorView &tensor, int64_t k, int64_t n, bool transposed, int64_t first, int64_t count,
+static void packColumns(const TensorView &tensor, int64_t k, bool transposed, int64_t first, int64_t count,
                         int64_t column, int64_t panelSize, To *out) {
-  const char *data = tensor.data.data();
   switch (tensor.dtype) {
-  case DType::F64: return packColumns<To, double>(data, k, n, transposed, first, count, column, panelSize, out);
-  case DType::F32: return packColumns<To, float>(data, k, n, transposed, first, count, column, panelSize, out);
-  case DType::BF16: return packColumns<To, BFloat16>(data, k, n, transposed, first, count, column, panelSize, out);
-  case DType::F16: return packColumns<To, Float16>(data, k, n, transposed, first, count, column, panelSize, out);
+  case DType::F64: return packColumns<To, double>(tensor, k, transposed, first, count, column, panelSize, out);
+  case DType::F32: return packColumns<To, float>(tensor, k, transposed, first, count, column, panelSize, out);
+  case DType::BF16: return packColumns<To, BFloat16>(tensor, k, transposed, first, count, column, panelSize, out);
+  case DType::F16: return packColumns<To, Float16>(tensor, k, transposed, first, count, column, panelSize, out);
   default: llvm_unreachable("refused by checkWeights");
   }
 }
@@ -158,7 +158,7 @@ static void packPanelsAs(const Parameter &parameter, const WeightSet &weights, i
   for (auto [name, n] : llvm::zip(parameter.sources, parameter.parts)) {
     int64_t from = std::max(begin, partBegin), to = std::min(end, partBegin + n);
     if (from < to)
-      packColumns<To>(*weights.find(name), k, n, parameter.transposed, from - partBegin, to - from, from - begin,
+      packColumns<To>(*weights.find(name), k, parameter.transposed, from - partBegin, to - from, from - begin,
                       panelSize, out);
     partBegin += n;
   }
@@ -179,7 +179,7 @@ template <typename To> static void convertElements(const TensorView &tensor, int
   auto run = [&](auto zero) {
     using From = decltype(zero);
     for (int64_t i = 0; i < count; ++i) {
-      To value = convert<To>(loadAt<From>(tensor.data.data(), first + i));
+      To value = convert<To>(loadAt<From>(tensor.data.data(), tensor.storedIndex(first + i)));
       std::memcpy(out + i * (int64_t)sizeof(To), &value, sizeof(To));
     }
   };
@@ -194,7 +194,7 @@ template <typename To> static void convertElements(const TensorView &tensor, int
 
 static void copyElements(const TensorView &tensor, Type type, int64_t first, int64_t count, char *out) {
   int64_t bytes = type.getIntOrFloatBitWidth() / 8;
-  if (tensor.dtype == sameType(type))
+  if (tensor.dtype == sameType(type) && tensor.isContiguous())
     std::memcpy(out, tensor.data.data() + first * bytes, count * bytes);
   else if (type.isF32())
     convertElements<float>(tensor, first, count, out);
@@ -285,7 +285,7 @@ static llvm::Error writePlain(const Parameter &parameter, const WeightSet &weigh
   Type type = parameter.type.getElementType();
   int64_t bytes = type.getIntOrFloatBitWidth() / 8, perChunk = kChunk / bytes;
   for (const std::string &name : parameter.sources) {
-    const TensorView &tensor = *weights.find(name);
+    TensorView tensor = *weights.find(name);
     for (int64_t first = 0, size = tensor.elements(); first < size; first += perChunk) {
       int64_t count = std::min(perChunk, size - first);
       copyElements(tensor, type, first, count, buffer);

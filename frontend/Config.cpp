@@ -36,18 +36,35 @@ llvm::Expected<Config> Config::read(StringRef path) {
 }
 
 const llvm::json::Value *Config::find(StringRef keys) const {
-  for (StringRef key : llvm::split(keys, '|')) {
-    const llvm::json::Value *value = object.get(key);
-    if (value && !value->getAsNull())
+  for (StringRef key : llvm::split(keys, '|'))
+    if (const llvm::json::Value *value = lookUp(key))
       return value;
-  }
   return nullptr;
+}
+
+bool Config::isNull(StringRef key) const {
+  const llvm::json::Value *value = object.get(key);
+  return value && value->getAsNull();
+}
+
+const llvm::json::Value *Config::lookUp(StringRef key) const {
+  const llvm::json::Object *within = &object;
+  for (StringRef rest = key;;) {
+    auto [name, inner] = rest.split('.');
+    const llvm::json::Value *value = within->get(name);
+    if (!value || value->getAsNull())
+      return nullptr;
+    if (inner.empty())
+      return value;
+    if (within = value->getAsObject(); !within)
+      return nullptr;
+    rest = inner;
+  }
 }
 
 void Config::mismatch(StringRef keys, const Twine &what) {
   for (StringRef key : llvm::split(keys, '|')) {
-    const llvm::json::Value *value = object.get(key);
-    if (value && !value->getAsNull())
+    if (const llvm::json::Value *value = lookUp(key))
       return problems.add("expected '" + key + "' to be " + what + ", got " + valueText(*value));
   }
   problems.add("expected '" + keys.split('|').first + "' to be " + what + ", got none");
@@ -113,6 +130,41 @@ std::vector<int64_t> Config::integers(StringRef keys, int64_t min, int64_t max) 
     return result;
   mismatch(keys, "integers from " + Twine(min) + " to " + Twine(max) + ", at most 64");
   return {};
+}
+
+std::vector<double> Config::numbers(StringRef keys, size_t count, double min, double max) {
+  const llvm::json::Value *value = find(keys);
+  const llvm::json::Array *array = value ? value->getAsArray() : nullptr;
+  std::vector<double> result;
+  if (array && array->size() == count)
+    for (const llvm::json::Value &item : *array)
+      if (std::optional<double> number = item.getAsNumber(); number && *number >= min && *number <= max)
+        result.push_back(*number);
+  if (result.size() == count && array)
+    return result;
+  mismatch(keys, Twine(count) + " numbers from " + valueText(min) + " to " + valueText(max));
+  return std::vector<double>(count, min);
+}
+
+std::vector<StringRef> Config::strings(StringRef keys) {
+  const llvm::json::Value *value = find(keys);
+  if (!value)
+    return {};
+  std::vector<StringRef> result;
+  const llvm::json::Array *array = value->getAsArray();
+  if (array)
+    for (const llvm::json::Value &item : *array)
+      if (std::optional<StringRef> text = item.getAsString())
+        result.push_back(*text);
+  if (array && result.size() == array->size())
+    return result;
+  mismatch(keys, "strings");
+  return {};
+}
+
+void Config::expectDivisible(StringRef sizeKey, int64_t size, StringRef byKey, int64_t by) {
+  if (size % by != 0)
+    problem("expected '" + sizeKey + "' divisible by '" + byKey + "', got " + Twine(size) + " and " + Twine(by));
 }
 
 } // namespace attnc

@@ -15,7 +15,8 @@ namespace attnc {
 ///   int64_t width = config.integer("n_embd", 1, 1 << 20, 768);
 ///   if (llvm::Error error = config.takeProblems()) return error;
 ///
-/// `null` counts as absent. A key may have aliases separated by `|`; the first one present is read.
+/// `null` counts as absent. A key may have aliases separated by `|`; the first one present is read. `a.b` is the value of
+/// `b` in the object that is the value of `a`.
 class Config {
 public:
   /// Reads a file that holds one JSON object.
@@ -24,6 +25,9 @@ public:
 
   /// The value of the first of the aliases `keys` that is there and not null, or null.
   const llvm::json::Value *find(llvm::StringRef keys) const;
+
+  /// Whether `key` is there and null, which for some keys differs from absent.
+  bool isNull(llvm::StringRef key) const;
 
   /// An integer in [min, max]; without `fallback` it must be there.
   int64_t integer(llvm::StringRef keys, int64_t min, int64_t max, std::optional<int64_t> fallback = {});
@@ -34,7 +38,13 @@ public:
   llvm::StringRef string(llvm::StringRef keys, std::optional<llvm::StringRef> fallback = {});
   /// One integer in [min, max], or a list of at most 64; empty if absent.
   std::vector<int64_t> integers(llvm::StringRef keys, int64_t min, int64_t max);
+  /// A list of `count` numbers in [min, max]; it must be there.
+  std::vector<double> numbers(llvm::StringRef keys, size_t count, double min, double max);
+  /// A list of strings; empty if absent. Valid as long as this object.
+  std::vector<llvm::StringRef> strings(llvm::StringRef keys);
 
+  /// Notes a problem unless `size`, the value of one key, is a multiple of `by`, that of another.
+  void expectDivisible(llvm::StringRef sizeKey, int64_t size, llvm::StringRef byKey, int64_t by);
   /// Notes a problem that concerns several values.
   void problem(const llvm::Twine &text) { problems.add(text); }
   /// All problems noted so far, each on a line that begins with the file, or success.
@@ -43,6 +53,7 @@ public:
   llvm::StringRef getPath() const { return path; }
 
 private:
+  const llvm::json::Value *lookUp(llvm::StringRef key) const;
   /// Notes "expected 'KEY' to be WHAT, got VALUE" (or "got none").
   void mismatch(llvm::StringRef keys, const llvm::Twine &what);
 

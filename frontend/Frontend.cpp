@@ -1,10 +1,13 @@
 //===- Frontend.cpp - The table of families, and the weights of a module ------------------===//
 #include "frontend/Frontend.h"
 
-#include "frontend/Families.h"
+#include "dialect/AttnDialect.h"
 #include "frontend/Import.h"
+#include "frontend/families/Families.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -180,7 +183,7 @@ llvm::Expected<WeightSet> openWeights(ModuleOp module, StringRef moduleDirectory
   Problems problems;
   for (ml_program::GlobalOp parameter : parameters)
     for (const Source &source : sourcesOf(parameter, problems)) {
-      const TensorView *tensor = weights->find(source.name);
+      std::optional<TensorView> tensor = weights->find(source.name);
       std::string where = "parameter @" + parameter.getSymName().str() + ": expected tensor " + quoted(source.name);
       if (!tensor)
         problems.add(where + " of shape " + shapeText(source.shape) + ", got no such tensor");

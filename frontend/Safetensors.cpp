@@ -158,10 +158,26 @@ bool isFloat(DType dtype) {
   return row && row->isFloat;
 }
 
-uint64_t TensorView::elements() const { return dtype == DType::Other ? 0 : data.size() / dtypeBytes(dtype); }
+uint64_t TensorView::elements() const {
+  if (dtype == DType::Other)
+    return 0;
+  uint64_t count = 1; // at most that of the stored tensor, which was checked
+  for (int64_t size : shape)
+    count *= size;
+  return count;
+}
+
+const char *TensorView::row(int64_t i) const { return data.data() + rows.at(i) * pitch * dtypeBytes(dtype); }
+
+int64_t TensorView::storedIndex(int64_t i) const {
+  if (isContiguous())
+    return i;
+  return rows.at(i / shape.back()) * pitch + columns.at(i % shape.back());
+}
 
 void readAsFloat(const TensorView &tensor, uint64_t first, llvm::MutableArrayRef<float> out) {
-  assert(isFloat(tensor.dtype) && first <= tensor.elements() && out.size() <= tensor.elements() - first);
+  assert(isFloat(tensor.dtype) && tensor.isContiguous() && first <= tensor.elements() &&
+         out.size() <= tensor.elements() - first);
   if (out.empty())
     return;
   const char *from = tensor.data.data() + first * dtypeBytes(tensor.dtype);
@@ -215,23 +231,71 @@ llvm::Error WeightSet::add(std::unique_ptr<llvm::MemoryBuffer> buffer) {
   if (llvm::Error error = checkCoverage(entries, data.size(), file))
     return error;
   for (const Entry &entry : entries) // before the first is added, so that an error leaves the set as it was
-    if (const TensorView *other = find(entry.view.name))
+    if (auto other = tensors.find(entry.view.name); other != tensors.end())
       return fail(file + ": tensor " + quoted(entry.view.name) + ": expected in one file only, got it in " +
-                  other->file + " too");
+                  other->second.file + " too");
   for (Entry &entry : entries) {
     auto slot = tensors.try_emplace(entry.view.name, std::move(entry.view)).first;
     slot->second.name = slot->getKey(); // outlives the JSON
     slot->second.data = llvm::ArrayRef<char>(data.data() + entry.begin, entry.end - entry.begin);
     slot->second.file = file;
+    slot->second.pitch = slot->second.shape.empty() ? 1 : slot->second.shape.back();
   }
   names.push_back(file.str());
   buffers.push_back(std::move(buffer));
   return llvm::Error::success();
 }
 
-const TensorView *WeightSet::find(StringRef name) const {
+std::vector<StringRef> WeightSet::tensorNames() const {
+  std::vector<StringRef> sorted(tensors.keys().begin(), tensors.keys().end());
+  llvm::sort(sorted);
+  return sorted;
+}
+
+/// `tensor` cut down to element `index` of its first dimension.
+static bool takeElement(TensorView &tensor, int64_t index) {
+  if (tensor.shape.size() < 2 || index < 0 || index >= tensor.shape[0])
+    return false;
+  int64_t bytes = tensor.data.size() / tensor.shape[0];
+  tensor.data = tensor.data.slice(index * bytes, bytes);
+  tensor.shape.erase(tensor.shape.begin());
+  return true;
+}
+
+/// `tensor` cut down to `blocks` of its first or last dimension.
+static bool takeBlocks(TensorView &tensor, const Blocks &blocks, bool ofLast) {
+  if (tensor.shape.empty() || (!ofLast && tensor.shape.size() > 2))
+    return false;
+  int64_t &size = ofLast ? tensor.shape.back() : tensor.shape.front();
+  if (blocks.offset < 0 || blocks.block < 1 || blocks.stride < 1 || blocks.offset > blocks.stride ||
+      blocks.block > blocks.stride - blocks.offset || size % blocks.stride != 0)
+    return false;
+  (ofLast || tensor.shape.size() == 1 ? tensor.columns : tensor.rows) = blocks;
+  size = size / blocks.stride * blocks.block;
+  return true;
+}
+
+std::optional<TensorView> WeightSet::find(StringRef name) const {
   auto slot = tensors.find(name);
-  return slot == tensors.end() ? nullptr : &slot->second;
+  if (slot != tensors.end())
+    return slot->second;
+  size_t bracket = name.rfind('[');
+  if (bracket == StringRef::npos || !name.consume_back("]"))
+    return std::nullopt;
+  slot = tensors.find(name.take_front(bracket));
+  if (slot == tensors.end())
+    return std::nullopt;
+  TensorView view = slot->second;
+  StringRef text = name.drop_front(bracket + 1);
+  bool ofLast = text.consume_front(",");
+  llvm::SmallVector<int64_t, 3> numbers;
+  for (StringRef part : llvm::split(text, ':'))
+    if (part.getAsInteger(10, numbers.emplace_back()))
+      return std::nullopt;
+  bool taken = numbers.size() == 3   ? takeBlocks(view, {numbers[0], numbers[1], numbers[2]}, ofLast)
+               : numbers.size() == 1 ? !ofLast && takeElement(view, numbers[0])
+                                     : false;
+  return taken ? std::optional<TensorView>(std::move(view)) : std::nullopt;
 }
 
 } // namespace attnc

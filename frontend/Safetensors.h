@@ -12,6 +12,7 @@
 #include "llvm/Support/MemoryBuffer.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,16 +28,30 @@ unsigned dtypeBytes(DType dtype);
 /// F64, F32, F16 and BF16: what `readAsFloat` reads.
 bool isFloat(DType dtype);
 
-/// One tensor in a mapped file. Row major, little endian, not necessarily aligned. Valid as long as its WeightSet.
+/// Which indices of a stored dimension a view takes: `block` of every `stride`, from `offset` on; all if `block` is 0.
+struct Blocks {
+  int64_t offset = 0, block = 0, stride = 0;
+  int64_t at(int64_t i) const { return block ? offset + i / block * stride + i % block : i; }
+};
+
+/// One tensor in a mapped file, or a view of one. Row major, little endian, not necessarily aligned. Valid as long as
+/// its WeightSet.
 struct TensorView {
   llvm::StringRef name;
   DType dtype = DType::Other;
   std::string dtypeName; // as written in the file
   llvm::SmallVector<int64_t, 4> shape;
-  llvm::ArrayRef<char> data;
-  llvm::StringRef file; // path of the file that holds it
+  llvm::ArrayRef<char> data; // of the stored tensor
+  llvm::StringRef file;      // path of the file that holds it
+  Blocks rows, columns;      // of the stored tensor as a matrix, its last dimension against all others
+  int64_t pitch = 0;         // elements in one of its rows
 
   uint64_t elements() const;
+  bool isContiguous() const { return !rows.block && !columns.block; }
+  /// The stored bytes of row `i` of the view; its element j is element `columns.at(j)` there.
+  const char *row(int64_t i) const;
+  /// Where element `i` of the view, in row-major order, is stored.
+  int64_t storedIndex(int64_t i) const;
 };
 
 /// Elements `first` … `first + out.size()` of a float tensor, in row-major order, as f32 (F64 is rounded to nearest).
@@ -59,10 +74,19 @@ public:
   /// Adds one file held in `buffer`, whose identifier is the path in messages.
   llvm::Error add(std::unique_ptr<llvm::MemoryBuffer> buffer);
 
-  /// The tensor of that name, or null.
-  const TensorView *find(llvm::StringRef name) const;
+  /// The tensor of that name, or a view of one, if there is such a tensor and it can be viewed like that:
+  ///
+  ///   NAME[e]                       element e of its first dimension
+  ///   NAME[offset:block:stride]     `block` of every `stride` of its first dimension (of at most 2), from `offset` on
+  ///   NAME[,offset:block:stride]    the same of its last dimension
+  ///
+  /// where stride divides the dimension and offset + block is at most stride: the queries of projections that are
+  /// interleaved by head, `qkv.weight[0:64:192]`; all but the first two rows of a table of 514, `weight[2:512:514]`.
+  std::optional<TensorView> find(llvm::StringRef name) const;
 
   size_t size() const { return tensors.size(); }
+  /// Names of all tensors, sorted.
+  std::vector<llvm::StringRef> tensorNames() const;
 
   /// File names in the order added; as in the index, relative to the directory, after openDirectory.
   llvm::ArrayRef<std::string> files() const { return names; }

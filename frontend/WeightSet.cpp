@@ -93,7 +93,7 @@ llvm::Expected<WeightSet> WeightSet::openDirectory(StringRef directory) {
   set->names = shards;
   Problems problems;
   for (const auto &[name, file] : index) {
-    const TensorView *tensor = set->find(name);
+    std::optional<TensorView> tensor = set->find(name);
     if (!tensor || llvm::sys::path::filename(tensor->file) != file)
       problems.add("tensor " + quoted(name) + ": expected in " + file + ", got " +
                    (tensor ? llvm::sys::path::filename(tensor->file).str() : std::string("no such tensor")));

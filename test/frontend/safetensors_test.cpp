@@ -23,7 +23,7 @@ TEST(Safetensors, FindsTensors) {
   bytes.back() = 7;
   ASSERT_EQ(add(set, bytes), "");
   EXPECT_EQ(set.size(), 3u);
-  const TensorView *a = set.find("a");
+  std::optional<TensorView> a = set.find("a");
   ASSERT_TRUE(a);
   EXPECT_EQ(a->name, "a");
   EXPECT_EQ(a->dtype, DType::BF16);
@@ -33,7 +33,45 @@ TEST(Safetensors, FindsTensors) {
   EXPECT_EQ(set.find("b")->data[0], 7);
   EXPECT_EQ(set.find("b")->elements(), 1u);
   EXPECT_EQ(set.find("empty")->elements(), 0u);
-  EXPECT_EQ(set.find("c"), nullptr);
+  EXPECT_FALSE(set.find("c"));
+}
+
+/// The elements of a view of type I8, "none" if there is no such view.
+static std::string elements(const WeightSet &set, llvm::StringRef name) {
+  std::optional<TensorView> view = set.find(name);
+  if (!view)
+    return "none";
+  std::string text = shapeText(view->shape);
+  for (uint64_t i = 0; i < view->elements(); ++i)
+    text += " " + std::to_string(view->data[view->storedIndex(i)]);
+  return text;
+}
+
+TEST(Safetensors, FindsViews) {
+  WeightSet set;
+  std::string bytes = safetensors(R"({"m":{"dtype":"I8","shape":[6,2],"data_offsets":[0,12]},
+      "t":{"dtype":"I8","shape":[2,2,4],"data_offsets":[12,28]},
+      "v":{"dtype":"I8","shape":[6],"data_offsets":[28,34]},
+      "odd[name]":{"dtype":"I8","shape":[1],"data_offsets":[34,35]}})",
+                                  35);
+  for (int i = 0; i < 35; ++i)
+    bytes[bytes.size() - 35 + i] = char(i);
+  ASSERT_EQ(add(set, bytes), "");
+  EXPECT_EQ(elements(set, "m[2]"), "[2] 4 5");
+  EXPECT_EQ(elements(set, "m[0:1:3]"), "[2, 2] 0 1 6 7");
+  EXPECT_EQ(elements(set, "m[1:2:3]"), "[4, 2] 2 3 4 5 8 9 10 11");
+  EXPECT_EQ(elements(set, "m[2:4:6]"), "[4, 2] 4 5 6 7 8 9 10 11");
+  EXPECT_EQ(elements(set, "m[,1:1:2]"), "[6, 1] 1 3 5 7 9 11");
+  EXPECT_EQ(elements(set, "t[1]"), "[2, 4] 20 21 22 23 24 25 26 27");
+  EXPECT_EQ(elements(set, "t[,1:1:2]"), "[2, 2, 2] 13 15 17 19 21 23 25 27");
+  EXPECT_EQ(elements(set, "v[1:1:3]"), "[2] 29 32");
+  EXPECT_EQ(elements(set, "odd[name]"), "[1] 34");
+  ASSERT_TRUE(set.find("m[1:2:3]"));
+  EXPECT_EQ(*set.find("m[1:2:3]")->row(3), 10);
+  for (llvm::StringRef name : {"m[6]", "m[-1]", "m[x]", "m[]", "m[", "m]", "[0]", "x[0]", "v[0]", "m[0:1]", "m[0:1:4]", "m[0:0:3]",
+                               "m[2:2:3]", "m[-1:1:3]", "m[4:1:3]", "m[0:1:0]", "t[0:1:2]", "m[,1]", "m[,0:1:3]",
+                               "m[0:9223372036854775807:1]", "m[9223372036854775807:1:3]", "m[99999999999999999999]"})
+    EXPECT_EQ(elements(set, name), "none") << name.str();
 }
 
 TEST(Safetensors, EmptyFile) {
@@ -227,7 +265,7 @@ TEST(Safetensors, EveryCorruptByteIsHandled) { // whatever it says, it does not 
       WeightSet set;
       if (add(set, corrupt) == "")
         for (const char *name : {"a", "b"})
-          if (const TensorView *tensor = set.find(name); tensor && isFloat(tensor->dtype)) {
+          if (std::optional<TensorView> tensor = set.find(name); tensor && isFloat(tensor->dtype)) {
             std::vector<float> out(tensor->elements());
             readAsFloat(*tensor, 0, out);
           }

@@ -1,6 +1,6 @@
 //===- Families.h - Importers, one per model family ----------------------------------------===//
-#ifndef ATTNC_FRONTEND_FAMILIES_H
-#define ATTNC_FRONTEND_FAMILIES_H
+#ifndef ATTNC_FRONTEND_FAMILIES_FAMILIES_H
+#define ATTNC_FRONTEND_FAMILIES_FAMILIES_H
 
 #include "llvm/Support/Error.h"
 
@@ -13,4 +13,4 @@ llvm::Error importGPT2(ImportContext &import);
 
 } // namespace attnc
 
-#endif // ATTNC_FRONTEND_FAMILIES_H
+#endif // ATTNC_FRONTEND_FAMILIES_FAMILIES_H

@@ -1,0 +1,74 @@
+//===- Decoder.cpp - What decoders share: entries, cache, one function per kind of layer ---===//
+#include "frontend/Decoder.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using llvm::StringRef;
+using llvm::Twine;
+
+namespace attnc {
+
+llvm::Error Decoder::build(StringRef modelType) {
+  if (llvm::Error error = config.takeProblems())
+    return error;
+  forward();
+  cached("prefill", kDynamic);
+  cached("decode", 1);
+  if (llvm::Error error = b.finish())
+    return error;
+  return setMetadata(import, modelType,
+                     {{"vocab_size", vocab}, {"context", context}, {"n_layer", layers}, {"n_head", heads}, {"n_embd", width}});
+}
+
+Value Decoder::run(const Inputs &inputs) {
+  Stack stack;
+  stack.mask = inputs.mask;
+  stack.cache = inputs.cache;
+  Value x = embed(inputs, stack);
+  auto hidden = b.f32({kDynamic, kDynamic, width});
+  if (x.getType() != hidden) // so that decode runs the layers of prefill
+    x = tensor::CastOp::create(b, hidden, x);
+  for (int64_t index = 0; index < layers; ++index) {
+    if (stack.cache)
+      stack.layer = arith::ConstantIndexOp::create(b, index);
+    x = b.layer(stack.cache ? "cached_block" : "block", layerPrefix(index), x, stack,
+                [&](Value x, const Stack &inner) { return layer(index, x, inner); });
+  }
+  return x;
+}
+
+void Decoder::forward() {
+  RankedTensorType ids = b.i64({kDynamic, kDynamic});
+  func::FuncOp func = b.entry("forward",
+                              {{"input_ids", ids, {"batch", "seq"}},
+                               {"attention_mask", ids, {"batch", "seq"}, /*optional=*/true},
+                               {"position_ids", ids, {"batch", "seq"}, /*optional=*/true}},
+                              {{"batch", 1, kMaxBatch}, {"seq", 1, context}});
+  Value x = run({func.getArgument(0), func.getArgument(1), func.getArgument(2), {}});
+  b.results(func, {{"logits", head(x), {"batch", "seq"}}});
+}
+
+void Decoder::cached(StringRef name, int64_t seq) {
+  SmallVector<StringRef, 2> tokens{"batch"};
+  SmallVector<DimBound> bounds{{"batch", 1, kMaxBatch}, {"keys", 1, context}};
+  if (seq == kDynamic) {
+    tokens.push_back("seq");
+    bounds.push_back({"seq", 1, context});
+  }
+  auto cache = attn::CacheType::get(b.getContext(), layers, kvHeads, headDim, headDim, b.getF32Type());
+  func::FuncOp func = b.entry(name,
+                              {{"input_ids", b.i64({kDynamic, seq}), tokens},
+                               {"attention_mask", b.i64({kDynamic, kDynamic}), {"batch", "keys"}, /*optional=*/true},
+                               {"position_ids", b.i64({kDynamic, seq}), tokens, /*optional=*/true},
+                               {"logits_index", b.i64({kDynamic}), {"batch"}, /*optional=*/true},
+                               {"", cache, {}}},
+                              bounds);
+  Value x = run({func.getArgument(0), func.getArgument(1), func.getArgument(2), func.getArgument(4)});
+  b.at("select_token");
+  x = b.create<attn::SelectTokenOp>(b.f32({kDynamic, width}), {x, func.getArgument(3)});
+  b.results(func, {{"logits", head(x), {"batch"}}});
+}
+
+} // namespace attnc

@@ -1,0 +1,303 @@
+//===- GraphBuilder.cpp - Graphs of attn ops, built in the terms of checkpoints -----------===//
+#include "frontend/GraphBuilder.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MLProgram/IR/MLProgram.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/OperationSupport.h"
+
+using llvm::ArrayRef;
+using llvm::StringRef;
+using llvm::Twine;
+using namespace mlir;
+
+namespace attnc {
+
+GraphBuilder::GraphBuilder(ImportContext &import, StringRef prefix)
+    : ImplicitLocOpBuilder(UnknownLoc::get(import.context), import.context), import(import), module(*import.module) {
+  if (llvm::none_of(import.weights.tensorNames(), [&](StringRef name) { return name.starts_with(prefix); }))
+    missingPrefix = prefix;
+}
+
+GraphBuilder &GraphBuilder::at(const Twine &name) {
+  setLoc(NameLoc::get(getStringAttr(name)));
+  return *this;
+}
+
+//===----------------------------------------------------------------------===//
+// Functions
+//===----------------------------------------------------------------------===//
+
+func::FuncOp GraphBuilder::entry(StringRef name, ArrayRef<Input> inputs, ArrayRef<DimBound> bounds) {
+  at(name);
+  setInsertionPointToEnd(module.getBody());
+  auto func = func::FuncOp::create(
+      *this, name, getFunctionType(llvm::map_to_vector(inputs, [](const Input &input) { return input.type; }), {}));
+  setInsertionPointToStart(func.addEntryBlock());
+  for (auto [index, input] : llvm::enumerate(inputs)) {
+    if (isa<attn::CacheType>(input.type))
+      continue;
+    func.setArgAttr(index, attn::kNameAttr, getStringAttr(input.name));
+    func.setArgAttr(index, attn::kDimsAttr, getStrArrayAttr(input.dims));
+    if (input.optional)
+      func.setArgAttr(index, attn::kOptionalAttr, getUnitAttr());
+  }
+  NamedAttrList limits;
+  for (const DimBound &bound : bounds)
+    limits.set(bound.name, getDenseI64ArrayAttr({bound.min, bound.max}));
+  func->setAttr(attn::kBoundsAttr, limits.getDictionary(getContext()));
+  return func;
+}
+
+void GraphBuilder::results(func::FuncOp entry, ArrayRef<Output> outputs) {
+  SmallVector<Value> values = llvm::map_to_vector(outputs, [](const Output &output) { return output.value; });
+  func::ReturnOp::create(*this, values);
+  entry.setFunctionType(getFunctionType(entry.getArgumentTypes(), TypeRange(ValueRange(values))));
+  for (auto [index, output] : llvm::enumerate(outputs)) {
+    entry.setResultAttr(index, attn::kNameAttr, getStringAttr(output.name));
+    entry.setResultAttr(index, attn::kDimsAttr, getStrArrayAttr(output.dims));
+  }
+}
+
+Value GraphBuilder::layer(StringRef name, const Twine &prefix, Value x, const Stack &stack,
+                          llvm::function_ref<Value(Value, const Stack &)> body) {
+  assert(!current && "layers do not nest");
+  Location loc = NameLoc::get(getStringAttr(StringRef(prefix.str()).rtrim('.')));
+  // Values that the layer shares become arguments; `inner` is `stack` inside.
+  Stack inner = stack;
+  SmallVector<Value *> shared = {&x,           &inner.mask,       &inner.cache, &inner.layer,
+                                 &inner.memory, &inner.memoryMask, &inner.cross};
+  for (Value &table : inner.tables)
+    shared.push_back(&table);
+  llvm::erase_if(shared, [](Value *value) { return !*value; });
+  SmallVector<Value> operands = llvm::map_to_vector(shared, [](Value *value) { return *value; });
+
+  Value result;
+  func::FuncOp func;
+  {
+    OpBuilder::InsertionGuard guard(*this);
+    setInsertionPointToEnd(module.getBody());
+    setLoc(loc);
+    func = func::FuncOp::create(*this, name, getFunctionType(TypeRange(ValueRange(operands)), {}));
+    func.setPrivate();
+    setInsertionPointToStart(func.addEntryBlock());
+    for (auto [index, value] : llvm::enumerate(shared))
+      *value = func.getArgument(index);
+    current = Layer{func, prefix.str(), {}};
+    result = body(x, inner);
+    func::ReturnOp::create(*this, result ? ValueRange(result) : ValueRange());
+  }
+  auto parameters = std::move(current->parameters);
+  current.reset();
+  func.setFunctionType(getFunctionType(func.getBody().getArgumentTypes(), result ? TypeRange(result.getType()) : TypeRange()));
+  Type type = result ? result.getType() : Type();
+  func = share(func, name);
+  setLoc(loc);
+  for (auto &[full, argument] : parameters)
+    operands.push_back(load(full));
+  auto call = func::CallOp::create(*this, func, operands);
+  return type ? call.getResult(0) : Value();
+}
+
+func::FuncOp GraphBuilder::share(func::FuncOp func, StringRef name) {
+  int64_t namesakes = 0;
+  for (Function &other : functions) {
+    if (other.name != name)
+      continue;
+    ++namesakes;
+    if (other.func.getFunctionType() == func.getFunctionType() &&
+        OperationEquivalence::isRegionEquivalentTo(&other.func.getBody(), &func.getBody(),
+                                                   OperationEquivalence::IgnoreLocations)) {
+      func.erase();
+      return other.func;
+    }
+  }
+  if (namesakes)
+    func.setName((name + "_" + Twine(namesakes)).str());
+  functions.push_back({func, name.str()});
+  return func;
+}
+
+//===----------------------------------------------------------------------===//
+// Parameters
+//===----------------------------------------------------------------------===//
+
+std::string GraphBuilder::fullName(const Twine &name) const {
+  std::string full = (Twine(current ? current->prefix : "") + name).str();
+  StringRef rest = full;
+  rest.consume_front(missingPrefix);
+  return rest.str();
+}
+
+bool GraphBuilder::has(const Twine &name) const { return import.weights.find(fullName(name)).has_value(); }
+
+static Type storageType(MLIRContext *context, DType stored, StorageType wanted) {
+  if (wanted == StorageType::BF16 || (wanted == StorageType::AsStored && stored == DType::BF16))
+    return BFloat16Type::get(context);
+  if (wanted == StorageType::F16 || (wanted == StorageType::AsStored && stored == DType::F16))
+    return Float16Type::get(context);
+  return Float32Type::get(context);
+}
+
+RankedTensorType GraphBuilder::declare(StringRef name, ArrayRef<int64_t> shape) {
+  RankedTensorType &type = declared[name];
+  if (type)
+    return type;
+  std::string where = "tensor " + quoted(name) + ": expected ";
+  std::optional<TensorView> tensor = import.weights.find(name);
+  if (!tensor)
+    problems.add(where + "shape " + shapeText(shape) + ", got no such tensor");
+  else if (ArrayRef<int64_t>(tensor->shape) != shape)
+    problems.add(where + "shape " + shapeText(shape) + ", got " + shapeText(tensor->shape));
+  else if (!isFloat(tensor->dtype))
+    problems.add(where + "type F64, F32, F16 or BF16, got " + quoted(tensor->dtypeName));
+  type = RankedTensorType::get(
+      shape, storageType(getContext(), tensor ? tensor->dtype : DType::F32, import.options.dtype));
+  OpBuilder builder(getContext());
+  builder.setInsertionPoint(module.getBody(), llvm::find_if(*module.getBody(), llvm::IsaPred<func::FuncOp>));
+  ml_program::GlobalOp::create(builder, NameLoc::get(getStringAttr(name)), name, type, /*is_mutable=*/false,
+                               ml_program::ExternAttr::get(getContext(), type), getStringAttr("private"));
+  return type;
+}
+
+Value GraphBuilder::load(StringRef name) {
+  return ml_program::GlobalLoadConstOp::create(*this, declared.at(name), FlatSymbolRefAttr::get(getContext(), name));
+}
+
+Value GraphBuilder::parameter(const Twine &name, ArrayRef<int64_t> shape) {
+  std::string full = fullName(name);
+  RankedTensorType type = declare(full, shape);
+  if (!current)
+    return load(full);
+  Value &argument = current->parameters[getStringAttr(full)];
+  if (!argument)
+    argument = current->func.getBody().addArgument(type, getLoc());
+  return argument;
+}
+
+int64_t GraphBuilder::rowsOf(const Twine &name) const {
+  std::optional<TensorView> tensor = import.weights.find(fullName(name));
+  return tensor && !tensor->shape.empty() ? std::max<int64_t>(tensor->shape[0], 1) : 1;
+}
+
+llvm::Error GraphBuilder::finish() { return problems.take(import.directory); }
+
+//===----------------------------------------------------------------------===//
+// Ops with parameters
+//===----------------------------------------------------------------------===//
+
+static int64_t features(Value value) { return cast<RankedTensorType>(value.getType()).getShape().back(); }
+
+Value GraphBuilder::linear(const Twine &name, Value input, int64_t columns, bool bias) {
+  std::string n = name.str();
+  at(n);
+  Value weight = parameter(n + ".weight", {columns, features(input)});
+  return product(input, weight, bias ? parameter(n + ".bias", {columns}) : Value(), /*transposed=*/true);
+}
+
+Value GraphBuilder::embedding(const Twine &name, Value ids, int64_t entries, int64_t width) {
+  std::string n = name.str();
+  at(n);
+  SmallVector<int64_t> shape(cast<RankedTensorType>(ids.getType()).getShape());
+  shape.push_back(width);
+  return create<attn::EmbeddingOp>(f32(shape), {ids, parameter(n + ".weight", {entries, width})});
+}
+
+Value GraphBuilder::layerNorm(const Twine &name, Value input, double epsilon, bool bias) {
+  std::string n = name.str();
+  at(n);
+  bool isOld = has(n + ".gamma");
+  Value gamma = parameter(n + (isOld ? ".gamma" : ".weight"), {features(input)});
+  Value beta = bias ? parameter(n + (isOld ? ".beta" : ".bias"), {features(input)}) : Value();
+  attn::LayerNormOp::Properties properties;
+  properties.epsilon = getF64FloatAttr(epsilon);
+  return create<attn::LayerNormOp>(input.getType(), {input, gamma, beta}, properties);
+}
+
+//===----------------------------------------------------------------------===//
+// Ops without
+//===----------------------------------------------------------------------===//
+
+/// `like`'s shape with `last` features, in f32.
+static RankedTensorType withFeatures(Value like, int64_t last) {
+  auto type = cast<RankedTensorType>(like.getType());
+  SmallVector<int64_t> shape(type.getShape());
+  shape.back() = last;
+  return RankedTensorType::get(shape, Float32Type::get(type.getContext()));
+}
+
+Value GraphBuilder::product(Value input, Value weight, Value bias, bool transposed) {
+  int64_t columns = cast<RankedTensorType>(weight.getType()).getDimSize(transposed ? 0 : 1);
+  attn::LinearOp::Properties properties;
+  if (transposed)
+    properties.transpose_weight = getUnitAttr();
+  return create<attn::LinearOp>(withFeatures(input, columns), {input, weight, bias}, properties);
+}
+
+Value GraphBuilder::activation(Value input, attn::ActivationKind kind, Value times) {
+  if (kind == attn::ActivationKind::none && !times)
+    return input;
+  attn::ActivationOp::Properties properties;
+  properties.kind = attn::ActivationKindAttr::get(getContext(), kind);
+  return create<attn::ActivationOp>(input.getType(), {input}, properties);
+}
+
+Value GraphBuilder::add(Value a, Value b) { return arith::AddFOp::create(*this, a, b); }
+
+SmallVector<Value> GraphBuilder::split(Value input, ArrayRef<int64_t> widths) {
+  OpFoldResult batch = tensor::getMixedSize(*this, getLoc(), input, 0);
+  OpFoldResult seq = tensor::getMixedSize(*this, getLoc(), input, 1);
+  OpFoldResult zero = getIndexAttr(0), one = getIndexAttr(1);
+  SmallVector<Value> parts;
+  int64_t first = 0;
+  for (int64_t width : widths) {
+    parts.push_back(tensor::ExtractSliceOp::create(*this, withFeatures(input, width), input,
+                                                   ArrayRef<OpFoldResult>{zero, zero, getIndexAttr(first)},
+                                                   ArrayRef<OpFoldResult>{batch, seq, getIndexAttr(width)},
+                                                   ArrayRef<OpFoldResult>{one, one, one}));
+    first += width;
+  }
+  return parts;
+}
+
+Value GraphBuilder::firstToken(Value input) {
+  OpFoldResult zero = getIndexAttr(0), one = getIndexAttr(1), width = getIndexAttr(features(input));
+  return tensor::ExtractSliceOp::create(
+      *this, f32({kDynamic, features(input)}), input, ArrayRef<OpFoldResult>{zero, zero, zero},
+      ArrayRef<OpFoldResult>{tensor::getMixedSize(*this, getLoc(), input, 0), one, width},
+      ArrayRef<OpFoldResult>{one, one, one});
+}
+
+Value GraphBuilder::positions(Value ids, Value given, Value cache) {
+  return create<attn::PositionsOp>(ids.getType(), {ids, given, cache});
+}
+
+Value GraphBuilder::scale(Value, double) { llvm_unreachable("todo"); }
+
+Value GraphBuilder::attention(const Stack &stack, Value query, Value key, Value value,
+                              const AttentionOptions &options) {
+  int64_t kvHeads = options.kvHeads ? options.kvHeads : options.heads;
+  int64_t width = features(value) / kvHeads * options.heads;
+  if (stack.cache) {
+    create<attn::CacheAppendOp>(Type(), {key, value, stack.cache, stack.layer});
+    key = value = Value();
+  }
+  auto number = [&](std::optional<double> value) { return value ? getF64FloatAttr(*value) : FloatAttr(); };
+  auto integer = [&](std::optional<int64_t> value) { return value ? getI64IntegerAttr(*value) : IntegerAttr(); };
+  attn::AttentionOp::Properties properties;
+  properties.num_heads = getI64IntegerAttr(options.heads);
+  if (kvHeads != options.heads)
+    properties.num_kv_heads = getI64IntegerAttr(kvHeads);
+  properties.scale = number(options.scale);
+  properties.soft_cap = number(options.softCap);
+  if (options.causal)
+    properties.causal = getUnitAttr();
+  properties.window_left = integer(options.windowLeft);
+  properties.window_right = integer(options.windowRight);
+  return create<attn::AttentionOp>(withFeatures(query, width),
+                                   {query, key, value, stack.cache, stack.cache ? stack.layer : Value(), /*bias=*/{},
+                                    stack.mask, /*kv_len=*/{}, options.sinkLogits, options.alibi, options.relative},
+                                   properties);
+}
+
+} // namespace attnc

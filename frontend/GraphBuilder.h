@@ -1,0 +1,181 @@
+//===- GraphBuilder.h - Graphs of attn ops, built in the terms of checkpoints --------------===//
+#ifndef ATTNC_FRONTEND_GRAPHBUILDER_H
+#define ATTNC_FRONTEND_GRAPHBUILDER_H
+
+#include "dialect/AttnDialect.h"
+#include "frontend/Import.h"
+#include "frontend/Rotary.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace attnc {
+
+constexpr int64_t kDynamic = mlir::ShapedType::kDynamic;
+constexpr int64_t kMaxBatch = 4096;
+
+/// An input of an entry, or a cache. `dims` names its dynamic dimensions.
+struct Input {
+  llvm::StringRef name;
+  mlir::Type type;
+  llvm::SmallVector<llvm::StringRef, 2> dims;
+  bool optional = false;
+};
+
+/// An output of an entry.
+struct Output {
+  llvm::StringRef name;
+  mlir::Value value;
+  llvm::SmallVector<llvm::StringRef, 2> dims;
+};
+
+/// Inclusive bounds of a named dimension.
+struct DimBound {
+  llvm::StringRef name;
+  int64_t min, max;
+};
+
+/// What the layers of a stack share within one entry; a layer's function gets these as arguments. Null ones are absent.
+struct Stack {
+  mlir::Value mask;                         // [batch, keys], non-zero where a token counts; null: everywhere
+  mlir::Value cache, layer;                 // keys and values of earlier tokens, and the index of the layer
+  mlir::Value memory, memoryMask;           // an encoder's output [batch, keys, width] and its mask
+  mlir::Value cross;                        // keys and values of an encoder's output, cached
+  llvm::SmallVector<mlir::Value, 4> tables; // anything else: rotary tables, slopes, biases
+};
+
+/// What a family says about attention; see attn.attention.
+struct AttentionOptions {
+  int64_t heads;
+  int64_t kvHeads = 0; // 0: as many as heads
+  std::optional<double> scale = {}, softCap = {};
+  bool causal = false;
+  std::optional<int64_t> windowLeft = {}, windowRight = {};
+  mlir::Value sinkLogits = {}, alibi = {}, relative = {}; // [heads], [heads], [heads, 2·distance + 1]
+};
+
+/// Builds a graph, one short line per op. Parameters are named as in the checkpoint and declared where they are used:
+/// `finish` reports all that are missing or have another shape. Activations are f32, parameters any float type.
+class GraphBuilder : public mlir::ImplicitLocOpBuilder {
+public:
+  /// `prefix` is one that some checkpoints of the family lack: "model.norm.weight" is "norm.weight" in them.
+  explicit GraphBuilder(ImportContext &import, llvm::StringRef prefix = "");
+
+  /// Names what is built next, for profiles and messages ("attn.c_proj").
+  GraphBuilder &at(const llvm::Twine &name);
+
+  mlir::RankedTensorType f32(llvm::ArrayRef<int64_t> shape) { return mlir::RankedTensorType::get(shape, getF32Type()); }
+  mlir::RankedTensorType i64(llvm::ArrayRef<int64_t> shape) { return mlir::RankedTensorType::get(shape, getI64Type()); }
+
+  //===--- Functions ---===//
+
+  /// Adds a public function and continues in its body. Inputs of cache type are state: no name, no dimensions.
+  mlir::func::FuncOp entry(llvm::StringRef name, llvm::ArrayRef<Input> inputs, llvm::ArrayRef<DimBound> bounds);
+  /// Ends it.
+  void results(mlir::func::FuncOp entry, llvm::ArrayRef<Output> outputs);
+
+  /// Applies one layer, whose parameters begin with `prefix`, to `x`. Its body becomes a function called `name`, which all
+  /// layers share that differ in parameters only; inside, names of parameters are relative to `prefix`. A body that
+  /// returns null (it only fills a cache) makes a function without a result.
+  mlir::Value layer(llvm::StringRef name, const llvm::Twine &prefix, mlir::Value x, const Stack &stack,
+                    llvm::function_ref<mlir::Value(mlir::Value x, const Stack &stack)> body);
+
+  //===--- Parameters ---===//
+
+  /// Whether the checkpoint has it.
+  bool has(const llvm::Twine &name) const;
+  mlir::Value parameter(const llvm::Twine &name, llvm::ArrayRef<int64_t> shape);
+  /// Rows of a parameter whose number the configuration does not give, 1 if there is none.
+  int64_t rowsOf(const llvm::Twine &name) const;
+  /// All problems with parameters.
+  llvm::Error finish();
+
+  //===--- Ops with parameters NAME.weight and NAME.bias ---===//
+
+  /// nn.Linear: weight [columns, K], bias [columns].
+  mlir::Value linear(const llvm::Twine &name, mlir::Value input, int64_t columns, bool bias = true);
+  /// nn.Embedding of `ids` of any shape: weight [entries, width].
+  mlir::Value embedding(const llvm::Twine &name, mlir::Value ids, int64_t entries, int64_t width);
+  /// nn.LayerNorm over the last dimension. Checkpoints of the first days call weight and bias gamma and beta.
+  mlir::Value layerNorm(const llvm::Twine &name, mlir::Value input, double epsilon, bool bias = true);
+  /// RMSNorm of each of `groups` parts of the last dimension, times weight, or 1 + weight.
+  mlir::Value rmsNorm(const llvm::Twine &name, mlir::Value input, double epsilon, int64_t groups = 1,
+                      bool unitOffset = false);
+
+  //===--- Ops without ---===//
+
+  /// `input [..., K]`, `weight [K, N]` or, `transposed`, `[N, K]`; `bias [N]` or null.
+  mlir::Value product(mlir::Value input, mlir::Value weight, mlir::Value bias, bool transposed);
+  /// `activation(input)`, times `times` if that is not null.
+  mlir::Value activation(mlir::Value input, attn::ActivationKind kind, mlir::Value times = {});
+  mlir::Value add(mlir::Value a, mlir::Value b);
+  mlir::Value scale(mlir::Value input, double by);
+  /// `input [batch, seq, features]` cut along its features into parts of these widths.
+  llvm::SmallVector<mlir::Value> split(mlir::Value input, llvm::ArrayRef<int64_t> widths);
+  /// The first token of `input [batch, seq, features]`: [batch, features].
+  mlir::Value firstToken(mlir::Value input);
+  /// Of each token of `ids [batch, seq]`: `given` where that is there at run time, else by its place after the cached ones.
+  mlir::Value positions(mlir::Value ids, mlir::Value given, mlir::Value cache = {});
+  /// Cosines and sines for `rotary`, [batch, seq, 2·frequencies].
+  mlir::Value rotaryTable(mlir::Value positions, const Rotary &rotary);
+  /// `input [batch, seq, heads·head_dim]`, its pairs rotated by `table`.
+  mlir::Value rotary(mlir::Value input, mlir::Value table, int64_t heads, bool interleaved = false);
+  /// A constant [values].
+  mlir::Value constant(llvm::ArrayRef<float> values);
+
+  /// Attention to `key` and `value` of this run and, with a cache, of earlier ones; [batch, seq, heads·head_dim].
+  mlir::Value attention(const Stack &stack, mlir::Value query, mlir::Value key, mlir::Value value,
+                        const AttentionOptions &options);
+
+  /// Creates an attn op. `operands` stand in the order of its definition; null ones, and those left out at the end, are
+  /// absent. Attributes that `properties` does not set have their defaults.
+  template <typename Op>
+  mlir::Value create(mlir::Type result, llvm::ArrayRef<mlir::Value> operands, typename Op::Properties properties = {}) {
+    constexpr bool segmented = Op::template hasTrait<mlir::OpTrait::AttrSizedOperandSegments>();
+    llvm::SmallVector<mlir::Value> present;
+    if constexpr (segmented)
+      properties.operandSegmentSizes = {};
+    for (auto [index, operand] : llvm::enumerate(operands)) {
+      if (!operand)
+        continue;
+      present.push_back(operand);
+      if constexpr (segmented)
+        properties.operandSegmentSizes[index] = 1;
+    }
+    mlir::Operation *op =
+        Op::create(*this, result ? mlir::TypeRange(result) : mlir::TypeRange(), present, properties).getOperation();
+    return result ? mlir::Value(op->getResult(0)) : mlir::Value();
+  }
+
+private:
+  /// A layer while its body is built.
+  struct Layer {
+    mlir::func::FuncOp func;
+    std::string prefix;
+    llvm::MapVector<mlir::StringAttr, mlir::Value> parameters; // full name → argument
+  };
+  struct Function {
+    mlir::func::FuncOp func;
+    std::string name; // before it was made unique
+  };
+
+  /// The tensor of the checkpoint that `name` stands for.
+  std::string fullName(const llvm::Twine &name) const;
+  /// A parameter of the module; adds it.
+  mlir::RankedTensorType declare(llvm::StringRef name, llvm::ArrayRef<int64_t> shape);
+  mlir::Value load(llvm::StringRef name);
+  /// The function equal to `func` that was there before, or `func`.
+  mlir::func::FuncOp share(mlir::func::FuncOp func, llvm::StringRef name);
+
+  ImportContext &import;
+  mlir::ModuleOp module;
+  std::string missingPrefix; // of names
+  Problems problems;
+  llvm::StringMap<mlir::RankedTensorType> declared;
+  std::optional<Layer> current;
+  std::vector<Function> functions;
+};
+
+} // namespace attnc
+
+#endif // ATTNC_FRONTEND_GRAPHBUILDER_H
