@@ -62,6 +62,10 @@ def Attn_ActivationKind : Attn_Enum<"ActivationKind", "elementwise activation", 
 def Attn_NormKind : Attn_Enum<"NormKind", "normalisation over the last dimension",
     [I32EnumCase<"none", 0>, I32EnumCase<"layer", 1>, I32EnumCase<"rms", 2>]>;
 
+def Attn_PoolKind : Attn_Enum<"PoolKind", "how the tokens of a sequence become one vector", [
+    I32EnumCase<"first", 0>, I32EnumCase<"last", 1>, I32EnumCase<"mean", 2>, I32EnumCase<"max", 3>,
+    I32EnumCase<"mean_sqrt", 4>, I32EnumCase<"weighted_mean", 5>]>;
+
 def Attn_MaskedRows : Attn_Enum<"MaskedRows", "what a row with no visible key yields",
     [I32EnumCase<"zero", 0>, I32EnumCase<"mean", 1>, I32EnumCase<"trax", 2>]>;
 
@@ -72,6 +76,7 @@ def Attn_LinearRule : Attn_Enum<"LinearRule", "how linear attention updates its 
     [I32EnumCase<"linear", 0>, I32EnumCase<"gated", 1>, I32EnumCase<"delta", 2>, I32EnumCase<"gated_delta", 3>]>;
 
 def Attn_ActivationAttr : EnumAttr<Attn_Dialect, Attn_ActivationKind, "act">;
+def Attn_PoolAttr : EnumAttr<Attn_Dialect, Attn_PoolKind, "pool">;
 def Attn_MaskedRowsAttr : EnumAttr<Attn_Dialect, Attn_MaskedRows, "masked_rows">;
 def Attn_LinearRuleAttr : EnumAttr<Attn_Dialect, Attn_LinearRule, "linear_rule">;
 

@@ -52,12 +52,15 @@ ATTN_EFFECTS(ShiftRightOp)
 ATTN_EFFECTS(LinearOp)
 ATTN_EFFECTS(LayerNormOp)
 ATTN_EFFECTS(RMSNormOp)
+ATTN_EFFECTS(L2NormOp)
 ATTN_EFFECTS(ActivationOp)
 ATTN_EFFECTS(LogSoftmaxOp)
 ATTN_EFFECTS(ArgmaxOp)
 ATTN_EFFECTS(SelectTokenOp)
+ATTN_EFFECTS(PoolOp)
 ATTN_EFFECTS(SplitHeadsOp)
 ATTN_EFFECTS(MergeHeadsOp)
+ATTN_EFFECTS(RotaryTableOp)
 ATTN_EFFECTS(RotaryOp)
 ATTN_EFFECTS(PackKeysOp)
 ATTN_EFFECTS(PackValuesOp)
@@ -103,8 +106,8 @@ void MergeAttentionOp::getEffects(Effects &effects) { addEffects(*this, {getInit
 Value getInit(Operation *op) {
   return llvm::TypeSwitch<Operation *, Value>(op)
       .Case<PositionsOp, EmbeddingOp, PositionalEncodingOp, ShiftRightOp, LinearOp, LayerNormOp, RMSNormOp,
-            ActivationOp, LogSoftmaxOp, ArgmaxOp, SelectTokenOp, SplitHeadsOp, MergeHeadsOp, RotaryOp, AttentionOp,
-            PackKeysOp, PackValuesOp, CacheReadOp, BlockRangeOp, RelativeBiasOp, OnlineAttentionOp, MergeAttentionOp>([](auto op) { return op.getInit(); })
+            L2NormOp, ActivationOp, LogSoftmaxOp, ArgmaxOp, SelectTokenOp, PoolOp, SplitHeadsOp, MergeHeadsOp,
+            RotaryTableOp, RotaryOp, AttentionOp, PackKeysOp, PackValuesOp, CacheReadOp, BlockRangeOp, RelativeBiasOp, OnlineAttentionOp, MergeAttentionOp>([](auto op) { return op.getInit(); })
       .Case([](LinearAttentionOp op) { return op.getInit(); })
       .Default([](Operation *) { return Value(); });
 }
@@ -149,14 +152,17 @@ ATTN_SHAPE(PositionsOp, shapes.push_back(sizes(b, loc, getIds()));)
 ATTN_SHAPE(ShiftRightOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(LayerNormOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(RMSNormOp, shapes.push_back(sizes(b, loc, getInput()));)
+ATTN_SHAPE(L2NormOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(ActivationOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(LogSoftmaxOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(RotaryOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(ArgmaxOp, shapes.push_back(sizes(b, loc, getInput())); shapes[0].pop_back();)
 ATTN_SHAPE(SelectTokenOp, auto in = sizes(b, loc, getInput()); shapes.push_back({in[0], in[2]});)
+ATTN_SHAPE(PoolOp, auto in = sizes(b, loc, getInput()); shapes.push_back({in[0], in[2]});)
 ATTN_SHAPE(EmbeddingOp, shapes.push_back(sizes(b, loc, getIds())); shapes[0].push_back(lastDim(b, *this));)
 ATTN_SHAPE(PositionalEncodingOp, shapes.push_back(sizes(b, loc, getPositions()));
            shapes[0].push_back(lastDim(b, *this));)
+ATTN_SHAPE(RotaryTableOp, shapes.push_back(sizes(b, loc, getPositions())); shapes[0].push_back(lastDim(b, *this));)
 ATTN_SHAPE(LinearOp, shapes.push_back(sizes(b, loc, getInput())); shapes[0].back() = lastDim(b, *this);)
 ATTN_SHAPE(SplitHeadsOp, auto in = sizes(b, loc, getInput());
            shapes.push_back({in[0], constant(b, getHeads()), in[1], lastDim(b, *this)});)

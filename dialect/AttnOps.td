@@ -22,25 +22,6 @@ class Attn_DualOp<string mnemonic, list<Trait> traits = []> : Attn_Op<mnemonic, 
 // Tokens in
 //===----------------------------------------------------------------------===//
 
-def Attn_PositionsOp : Attn_DualOp<"positions", [AttrSizedOperandSegments]> {
-  let summary = "position of every token in its own sequence";
-  let description = [{
-    `given[b, s]` if the optional argument `given` is present at run time, else `past[b] + s`,
-    where `past` is the number of tokens the cache holds (0 without a cache). Shape and type follow `ids`.
-
-    ```mlir
-    %p = attn.positions %ids given %position_ids cache %c
-       : (tensor<?x?xi64>, tensor<?x?xi64>, !attn.cache<12x12x64x64xf32>) -> tensor<?x?xi64>
-    ```
-    Constraints: (C1) `ids`, `given` and the result have the same shape and element type, rank 2.
-  }];
-  let arguments = (ins Attn_IdShaped:$ids, Optional<Attn_IdShaped>:$given,
-                       Optional<Attn_CacheType>:$cache, Optional<Attn_IdBuffer>:$init);
-  let results = (outs Optional<Attn_IdTensor>:$result);
-  let assemblyFormat = [{ $ids (`given` $given^)? (`cache` $cache^)? (`outs` $init^)? attr-dict
-                          `:` functional-type(operands, results) }];
-}
-
 def Attn_EmbeddingOp : Attn_DualOp<"embedding", [AttrSizedOperandSegments]> {
   let summary = "rows of a table, optionally added to another tensor";
   let description = [{
@@ -61,18 +42,6 @@ def Attn_EmbeddingOp : Attn_DualOp<"embedding", [AttrSizedOperandSegments]> {
   let results = (outs Optional<Attn_FloatTensor>:$result);
   let assemblyFormat = [{ $ids `,` $table (`residual` $residual^)? (`outs` $init^)? attr-dict
                           `:` functional-type(operands, results) }];
-}
-
-def Attn_PositionalEncodingOp : Attn_DualOp<"positional_encoding"> {
-  let summary = "sinusoidal position vectors (Vaswani et al. 2017, section 3.5)";
-  let description = [{
-    `result[b, s, 2i] = sin(p / 10000^(2i/width))`, `result[b, s, 2i+1] = cos(...)`, with
-    `p = positions[b, s]`. Learned positions are an `attn.embedding` of `attn.positions`.
-    Constraints: (C1) result is `positions`' shape plus a width.
-  }];
-  let arguments = (ins Attn_IdShaped:$positions, Optional<Attn_FloatBuffer>:$init);
-  let results = (outs Optional<Attn_FloatTensor>:$result);
-  let assemblyFormat = [{ $positions (`outs` $init^)? attr-dict `:` functional-type(operands, results) }];
 }
 
 def Attn_ShiftRightOp : Attn_DualOp<"shift_right"> {
@@ -129,7 +98,8 @@ def Attn_LinearOp : Attn_DualOp<"linear", [AttrSizedOperandSegments]> {
 class Attn_NormOp<string mnemonic> : Attn_DualOp<mnemonic, [AttrSizedOperandSegments]> {
   let arguments = (ins Attn_FloatShaped:$input, Attn_FloatShaped:$gamma,
                        Optional<Attn_FloatShaped>:$beta, Optional<Attn_FloatBuffer>:$init,
-                       DefaultValuedAttr<F64Attr, "1e-05">:$epsilon);
+                       DefaultValuedAttr<F64Attr, "1e-05">:$epsilon, DefaultValuedAttr<I64Attr, "1">:$groups,
+                       UnitAttr:$unit_offset);
   let results = (outs Optional<Attn_FloatTensor>:$result);
   let assemblyFormat = [{ $input `,` $gamma (`,` $beta^)? (`outs` $init^)? attr-dict
                           `:` functional-type(operands, results) }];
@@ -138,17 +108,35 @@ class Attn_NormOp<string mnemonic> : Attn_DualOp<mnemonic, [AttrSizedOperandSegm
 def Attn_LayerNormOp : Attn_NormOp<"layer_norm"> {
   let summary = "layer normalisation over the last dimension (Ba et al. 2016)";
   let description = [{
-    `(x - mean(x)) / sqrt(var(x) + epsilon) * gamma (+ beta)`, variance over K, statistics in f32.
-    Constraints: (C1) result has the input's type, static last dimension K. (C2) `gamma` and `beta` are `[K]`.
+    `(x - mean(x)) / sqrt(var(x) + epsilon) * gamma (+ beta)`, variance over K, statistics in f32. With `groups` the last
+    dimension is so many equal parts, each normalised by itself with the same `gamma` and `beta` (queries and keys head by
+    head, as Qwen3 and Gemma 3 do). `unit_offset`: times `1 + gamma` (Gemma).
+
+    ```mlir
+    %y = attn.rms_norm %q, %g {groups = 8 : i64, unit_offset} : (tensor<?x?x512xf32>, tensor<64xf32>) -> tensor<?x?x512xf32>
+    ```
+    Constraints: (C1) result has the input's type, static last dimension K. (C2) `gamma` and `beta` are `[K/groups]`.
+    (C3) `groups` divides K.
   }];
 }
 
 def Attn_RMSNormOp : Attn_NormOp<"rms_norm"> {
   let summary = "root-mean-square normalisation over the last dimension (Zhang and Sennrich 2019)";
   let description = [{
-    `x / sqrt(mean(x²) + epsilon) * gamma (+ beta)`, statistics in f32.
-    Constraints: as `attn.layer_norm`.
+    `x / sqrt(mean(x²) + epsilon) * gamma (+ beta)`, statistics in f32. Attributes and constraints: as `attn.layer_norm`.
   }];
+}
+
+def Attn_L2NormOp : Attn_DualOp<"l2_norm"> {
+  let summary = "vectors of the last dimension scaled to length 1";
+  let description = [{
+    `x / max(sqrt(Σ x²), epsilon)`, as PyTorch's `normalize`.
+    Constraints: (C1) result has the input's type, static last dimension.
+  }];
+  let arguments = (ins Attn_FloatShaped:$input, Optional<Attn_FloatBuffer>:$init,
+                       DefaultValuedAttr<F64Attr, "1e-12">:$epsilon);
+  let results = (outs Optional<Attn_FloatTensor>:$result);
+  let assemblyFormat = [{ $input (`outs` $init^)? attr-dict `:` functional-type(operands, results) }];
 }
 
 class Attn_UnaryOp<string mnemonic, dag extra = (ins)> : Attn_DualOp<mnemonic> {
@@ -156,8 +144,8 @@ class Attn_UnaryOp<string mnemonic, dag extra = (ins)> : Attn_DualOp<mnemonic> {
   let results = (outs Optional<Attn_FloatTensor>:$result);
 }
 
-def Attn_ActivationOp : Attn_UnaryOp<"activation", (ins Attn_ActivationAttr:$kind)> {
-  let summary = "elementwise activation";
+def Attn_ActivationOp : Attn_DualOp<"activation", [AttrSizedOperandSegments]> {
+  let summary = "elementwise activation, optionally times another tensor";
   let description = [{
     | kind | formula |
     | --- | --- |
@@ -174,9 +162,20 @@ def Attn_ActivationOp : Attn_UnaryOp<"activation", (ins Attn_ActivationAttr:$kin
     | `softplus` | log(1 + eˣ) |
     | `hard_sigmoid`, `hard_swish` | min(max(x + 3, 0), 6)/6; x times that |
 
-    Constraints: (C1) result has the input's type.
+    `times`: `activation(input)·times`, a gated linear unit (Shazeer 2020). `limit` and `times_offset`:
+    `activation(min(input, limit))·(clamp(times, -limit, limit) + times_offset)` (GPT-OSS).
+
+    ```mlir
+    %y = attn.activation silu %gate times %up : (tensor<?x?x64xf32>, tensor<?x?x64xf32>) -> tensor<?x?x64xf32>
+    ```
+    Constraints: (C1) result has the input's type. (C2) `times` has the input's type. (C3) `limit`, which is positive, and
+    `times_offset` need `times`.
   }];
-  let assemblyFormat = [{ $kind $input (`outs` $init^)? attr-dict `:` functional-type(operands, results) }];
+  let arguments = (ins Attn_FloatShaped:$input, Optional<Attn_FloatShaped>:$times, Optional<Attn_FloatBuffer>:$init,
+                       Attn_ActivationAttr:$kind, OptionalAttr<F64Attr>:$limit,
+                       DefaultValuedAttr<F64Attr, "0.0">:$times_offset);
+  let results = (outs Optional<Attn_FloatTensor>:$result);
+  let assemblyFormat = [{ $kind $input (`times` $times^)? (`outs` $init^)? attr-dict `:` functional-type(operands, results) }];
 }
 
 def Attn_LogSoftmaxOp : Attn_UnaryOp<"log_softmax"> {
@@ -209,6 +208,35 @@ def Attn_SelectTokenOp : Attn_DualOp<"select_token", [AttrSizedOperandSegments]>
   let assemblyFormat = [{ $input (`at` $at^)? (`outs` $init^)? attr-dict `:` functional-type(operands, results) }];
 }
 
+def Attn_PoolOp : Attn_DualOp<"pool", [AttrSizedOperandSegments]> {
+  let summary = "one vector of features per sequence, from the tokens that a mask keeps";
+  let description = [{
+    Over the tokens with a non-zero `mask [batch, seq]`, an optional argument of which all are non-zero where it is absent at
+    run time. They are those of sentence-transformers' `Pooling`:
+
+    | kind | result |
+    | --- | --- |
+    | `first` | token 0, whatever the mask |
+    | `last` | the last one |
+    | `mean`, `mean_sqrt` | their sum by their number, by the root of their number |
+    | `max` | the largest of each feature |
+    | `weighted_mean` | `Σ (s + 1)·input[b, s] / Σ (s + 1)` |
+
+    Where there is none the result is 0. Tokens that the mask hides are not read.
+
+    ```mlir
+    %y = attn.pool mean %x mask %m : (tensor<?x?x384xf32>, tensor<?x?xi64>) -> tensor<?x384xf32>
+    ```
+    Constraints: (C1) input is `[batch, seq, features]`, static features, result `[batch, features]` of its element type.
+    (C2) `mask` is `[batch, seq]`.
+  }];
+  let arguments = (ins Attn_PoolAttr:$kind, Attn_FloatShaped:$input, Optional<Attn_IdShaped>:$mask,
+                       Optional<Attn_FloatBuffer>:$init);
+  let results = (outs Optional<Attn_FloatTensor>:$result);
+  let assemblyFormat = [{ $kind $input (`mask` $mask^)? (`outs` $init^)? attr-dict
+                          `:` functional-type(operands, results) }];
+}
+
 //===----------------------------------------------------------------------===//
 // Attention
 //===----------------------------------------------------------------------===//
@@ -231,23 +259,6 @@ def Attn_MergeHeadsOp : Attn_UnaryOp<"merge_heads"> {
   }];
   let assemblyFormat = [{ $input (`outs` $init^)? attr-dict `:` functional-type(operands, results) }];
   let hasFolder = 1;
-}
-
-def Attn_RotaryOp : Attn_DualOp<"rotary"> {
-  let summary = "rotary position embedding (Su et al. 2021)";
-  let description = [{
-    Rotates pairs of the first `rotary_dim` (default head_dim) values of each head of
-    `input [batch, seq, heads*head_dim]` by `p·theta^(-2i/rotary_dim)`, p = `positions[b, s]`. Pairs are
-    `(i, i + rotary_dim/2)`, or `(2i, 2i+1)` with `interleaved`.
-    Constraints: (C1) result has the input's type. (C2) features divide by `heads`; `rotary_dim` is even and at most
-    head_dim. (C3) `positions` is `[batch, seq]`.
-  }];
-  let arguments = (ins Attn_FloatShaped:$input, Attn_IdShaped:$positions, Optional<Attn_FloatBuffer>:$init,
-      I64Attr:$heads, DefaultValuedAttr<F64Attr, "10000.0">:$theta, OptionalAttr<I64Attr>:$rotary_dim,
-      UnitAttr:$interleaved);
-  let results = (outs Optional<Attn_FloatTensor>:$result);
-  let assemblyFormat = [{ $input `at` $positions `heads` $heads (`outs` $init^)? attr-dict
-                          `:` functional-type(operands, results) }];
 }
 
 // What every attention op says about scores, masks and rows; formulas in attn.attention.
@@ -609,5 +620,6 @@ def Attn_DispatchOp : Attn_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserO
 }
 
 include "dialect/LinearAttention.td"
+include "dialect/Positions.td"
 
 #endif // ATTN_OPS_TD

@@ -10,14 +10,6 @@
 namespace attnc::attn {
 
 namespace {
-/// Result with the input's shape and element type.
-LogicalResult verifySame(Operation *op, Value input, Value init) {
-  FailureOr<Value> out = destination(op, init);
-  if (failed(out) || failed(expectShape(op, "result", *out, shape(input))))
-    return failure();
-  return expectElementType(op, "result", *out, input);
-}
-
 /// A residual of the result's type, or none.
 LogicalResult verifyResidual(Operation *op, Value residual, Value out) {
   if (!residual)
@@ -42,15 +34,6 @@ LogicalResult verifyWeight(Operation *op, StringRef name, Value weight, int64_t 
 }
 } // namespace
 
-LogicalResult PositionsOp::verify() {
-  if (failed(expectRank(*this, "ids", getIds(), 2))) // C1
-    return failure();
-  if (getGiven() && (failed(expectShape(*this, "given", getGiven(), shape(getIds()))) ||
-                     failed(expectElementType(*this, "given", getGiven(), getIds()))))
-    return failure();
-  return verifySame(*this, getIds(), getInit());
-}
-
 LogicalResult EmbeddingOp::verify() {
   FailureOr<Value> out = destination(*this, getInit());
   if (failed(out))
@@ -71,15 +54,6 @@ LogicalResult EmbeddingOp::verify() {
       return failure();
   }
   return verifyResidual(*this, getResidual(), *out); // C3
-}
-
-LogicalResult PositionalEncodingOp::verify() {
-  FailureOr<Value> out = destination(*this, getInit());
-  if (failed(out) || failed(expectStaticLast(*this, "result", *out, 2)))
-    return failure();
-  SmallVector<int64_t> expected(shape(getPositions()));
-  expected.push_back(last(*out));
-  return expectShape(*this, "result", *out, expected); // C1
 }
 
 LogicalResult ShiftRightOp::verify() {
@@ -109,14 +83,34 @@ template <typename Op> static LogicalResult verifyNorm(Op op) {
   if (failed(verifySame(op, op.getInput(), op.getInit())) ||
       failed(expectStaticLast(op, "input", op.getInput(), 1))) // C1
     return failure();
-  int64_t k = last(op.getInput());
-  return success(succeeded(expectVector(op, "gamma", op.getGamma(), k)) && // C2
-                 succeeded(expectVector(op, "beta", op.getBeta(), k)));
+  int64_t k = last(op.getInput()), groups = op.getGroups();
+  if (groups < 1 || k % groups) // C3
+    return op.emitOpError() << "expected groups that divide the last dimension " << k << ", got " << groups;
+  return success(succeeded(expectVector(op, "gamma", op.getGamma(), k / groups)) && // C2
+                 succeeded(expectVector(op, "beta", op.getBeta(), k / groups)));
 }
 LogicalResult LayerNormOp::verify() { return verifyNorm(*this); }
 LogicalResult RMSNormOp::verify() { return verifyNorm(*this); }
 
-LogicalResult ActivationOp::verify() { return verifySame(*this, getInput(), getInit()); }
+LogicalResult L2NormOp::verify() {
+  return failed(expectStaticLast(*this, "input", getInput(), 1)) ? failure() // C1
+                                                                 : verifySame(*this, getInput(), getInit());
+}
+
+LogicalResult ActivationOp::verify() {
+  if (failed(verifySame(*this, getInput(), getInit()))) // C1
+    return failure();
+  if (getTimes()) // C2
+    if (failed(expectShape(*this, "times", getTimes(), shape(getInput()))) ||
+        failed(expectElementType(*this, "times", getTimes(), getInput())))
+      return failure();
+  if (!getTimes() && (getLimit() || !getTimesOffset().isZero())) // C3
+    return emitOpError("expected 'times' with 'limit' or 'times_offset'");
+  if (getLimit() && !(getLimit()->convertToDouble() > 0))
+    return emitOpError() << "expected a positive limit, got " << getLimit()->convertToDouble();
+  return success();
+}
+
 LogicalResult LogSoftmaxOp::verify() {
   return failed(expectStaticLast(*this, "input", getInput(), 1)) ? failure()
                                                                  : verifySame(*this, getInput(), getInit());
@@ -141,6 +135,18 @@ LogicalResult SelectTokenOp::verify() {
   return expectVector(*this, "at", getAt(), in[0]); // C2
 }
 
+LogicalResult PoolOp::verify() {
+  FailureOr<Value> out = destination(*this, getInit());
+  if (failed(out) || failed(expectRank(*this, "input", getInput(), 3)) || // C1
+      failed(expectStaticLast(*this, "input", getInput(), 3)))
+    return failure();
+  ArrayRef<int64_t> in = shape(getInput());
+  if (failed(expectShape(*this, "result", *out, {in[0], in[2]})) ||
+      failed(expectElementType(*this, "result", *out, getInput())))
+    return failure();
+  return getMask() ? expectShape(*this, "mask", getMask(), in.drop_back()) : success(); // C2
+}
+
 LogicalResult SplitHeadsOp::verify() {
   FailureOr<Value> out = destination(*this, getInit());
   if (failed(out) || failed(expectRank(*this, "input", getInput(), 3)) || // C1
@@ -159,18 +165,6 @@ LogicalResult MergeHeadsOp::verify() {
   if (ShapedType::isDynamic(in[1]) || ShapedType::isDynamic(in[3]))
     return emitOpError() << "expected static heads and head_dim, got " << shaped(getInput());
   return expectShape(*this, "result", *out, {in[0], in[2], product(in[1], in[3])}); // C2
-}
-
-LogicalResult RotaryOp::verify() {
-  if (failed(verifySame(*this, getInput(), getInit())) || // C1
-      failed(getInit() ? expectStaticLast(*this, "input", getInput(), 2) // rows of a task have rank 2
-                       : expectRank(*this, "input", getInput(), 3)) ||
-      failed(expectDivides(*this, "input", last(getInput()), getHeads()))) // C2
-    return failure();
-  int64_t headDim = last(getInput()) / int64_t(getHeads()), dim = getRotaryDim().value_or(headDim);
-  if (dim < 2 || dim % 2 || dim > headDim)
-    return emitOpError() << "expected an even rotary_dim of at most head_dim " << headDim << ", got " << dim;
-  return expectShape(*this, "positions", getPositions(), shape(getInput()).drop_back()); // C3
 }
 
 namespace {

@@ -51,6 +51,14 @@ inline FailureOr<Value> destination(Operation *op, Value init) {
   return init ? init : op->getResult(0);
 }
 
+/// Result with the input's shape and element type.
+inline LogicalResult verifySame(Operation *op, Value input, Value init) {
+  FailureOr<Value> out = destination(op, init);
+  if (failed(out) || failed(expectShape(op, "result", *out, shape(input))))
+    return failure();
+  return expectElementType(op, "result", *out, input);
+}
+
 inline LogicalResult expectRank(Operation *op, StringRef name, Value value, int64_t rank) {
   if (shaped(value).getRank() != rank)
     return op->emitOpError() << "expected " << name << " of rank " << rank << ", got " << shaped(value);

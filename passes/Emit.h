@@ -209,14 +209,16 @@ Value emitExp2(Emit &e, Value x);
 /// The activation `kind` of `x`, an f32 scalar or vector; formulas in attn.activation.
 Value emitActivation(Emit &e, attn::ActivationKind kind, Value x);
 
-/// One row of `k` values, normalised: out[j] = norm(in[j])·gamma[j] + beta[j]; beta may be null.
-void emitNorm(Emit &e, attn::NormKind kind, double epsilon, int64_t k, Value in, Value inRow, Value gamma, Value beta,
-              Value out, Value outRow);
+/// The `k` values of a row from `first` on, normalised: out = norm(in)·gamma[j] + beta[j], or with `unitOffset`
+/// norm(in)·(1 + gamma[j]) + beta[j]; beta may be null.
+void emitNorm(Emit &e, attn::NormKind kind, double epsilon, int64_t k, Value in, Value out, Value row, Value first,
+              Value gamma, bool unitOffset, Value beta);
 
 void populateEmitLinear(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitAttention(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitLinearAttention(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitPack(RewritePatternSet &patterns, attn::TargetAttr target);
+void populateEmitPositions(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitRows(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitRelativeBias(RewritePatternSet &patterns);
 void populateEmitRanges(RewritePatternSet &patterns);

@@ -25,6 +25,7 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
     populateEmitAttention(patterns, target);
     populateEmitLinearAttention(patterns, target);
     populateEmitPack(patterns, target);
+    populateEmitPositions(patterns, target);
     populateEmitRows(patterns, target);
     populateEmitRelativeBias(patterns);
     populateEmitRanges(patterns);

@@ -121,11 +121,12 @@ Value emitActivation(Emit &e, ActivationKind kind, Value x) {
   llvm_unreachable("unknown activation");
 }
 
-void emitNorm(Emit &e, NormKind kind, double epsilon, int64_t k, Value in, Value inRow, Value gamma, Value beta,
-              Value out, Value outRow) {
+void emitNorm(Emit &e, NormKind kind, double epsilon, int64_t k, Value in, Value out, Value row, Value first, Value gamma,
+              bool unitOffset, Value beta) {
+  auto at = [&](Value j) { return SmallVector<Value>{row, e.add(first, j)}; };
   auto sumOver = [&](function_ref<Value(Value, Value)> term) {
     SmallVector<Value> sum = e.overVectors(k, e.splat(0), [&](Value j, Value mask, ValueRange s) {
-      return SmallVector<Value>{e.addf(s[0], term(e.load(in, {inRow, j}, mask), mask))};
+      return SmallVector<Value>{e.addf(s[0], term(e.load(in, at(j), mask), mask))};
     });
     return e.mulf(e.reduceAdd(sum[0]), e.f32(1.0 / k));
   };
@@ -142,10 +143,12 @@ void emitNorm(Emit &e, NormKind kind, double epsilon, int64_t k, Value in, Value
   Value root = math::SqrtOp::create(e.b, e.loc, e.addf(variance, e.f32(epsilon)));
   Value scale = e.broadcast(e.divf(e.f32(1), root));
   e.overVectors(k, {}, [&](Value j, Value mask, ValueRange) -> SmallVector<Value> {
-    Value y = e.mulf(centred(e.load(in, {inRow, j}, mask)), scale);
+    Value y = e.mulf(centred(e.load(in, at(j), mask)), scale);
     Value g = e.load(gamma, j, mask);
+    if (unitOffset)
+      g = e.addf(g, e.splat(1));
     y = beta ? e.fma(y, g, e.load(beta, j, mask)) : e.mulf(y, g);
-    e.store(y, out, {outRow, j}, mask);
+    e.store(y, out, at(j), mask);
     return {};
   });
 }

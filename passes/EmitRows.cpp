@@ -4,42 +4,12 @@
 // not the same op on a part of the buffers.
 //
 //===----------------------------------------------------------------------------------===//
-#include "passes/Tasks.h"
-#include "runtime/attn_abi.h"
-
-#include <cmath>
+#include "passes/RowPattern.h"
 
 namespace attnc {
 using namespace attn;
 
 namespace {
-
-template <typename Op> struct RowPattern : OpRewritePattern<Op> {
-  TargetAttr target;
-  RowPattern(MLIRContext *context, TargetAttr target) : OpRewritePattern<Op>(context), target(target) {}
-  virtual void emit(Emit &e, Op op) const = 0;
-  LogicalResult matchAndRewrite(Op op, PatternRewriter &rewriter) const override {
-    Emit e(rewriter, op.getLoc(), target.getLanes());
-    emit(e, op);
-    rewriter.eraseOp(op);
-    return success();
-  }
-};
-
-int64_t lastDim(Value memref) { return cast<MemRefType>(memref.getType()).getShape().back(); }
-
-/// `read()` where an optional argument was given at run time, else `otherwise`.
-Value ifGiven(Emit &e, Value memref, Value otherwise, function_ref<Value()> read) {
-  Value pointer = memref::ExtractAlignedPointerAsIndexOp::create(e.b, e.loc, memref);
-  Value given = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, pointer, e.idx(0));
-  auto choose = scf::IfOp::create(e.b, e.loc, TypeRange(otherwise.getType()), given, /*withElse=*/true);
-  OpBuilder::InsertionGuard guard(e.b);
-  e.b.setInsertionPointToStart(choose.thenBlock());
-  scf::YieldOp::create(e.b, e.loc, ValueRange(read()));
-  e.b.setInsertionPointToStart(choose.elseBlock());
-  scf::YieldOp::create(e.b, e.loc, ValueRange(otherwise));
-  return choose.getResult(0);
-}
 
 /// Fails the run if `value` is outside 0 ≤ value < size; returns it, or 0 then.
 Value inRange(Emit &e, Value value, Value size, const Twine &message) {
@@ -52,9 +22,32 @@ template <typename Op> struct EmitNorm : RowPattern<Op> {
   using RowPattern<Op>::RowPattern;
   void emit(Emit &e, Op op) const override {
     NormKind kind = std::is_same_v<Op, LayerNormOp> ? NormKind::layer : NormKind::rms;
+    int64_t groups = op.getGroups(), k = lastDim(op.getInput()) / groups;
     e.loop(e.idx(0), e.dim(op.getInput(), 0), 1, [&](Value r) {
-      emitNorm(e, kind, op.getEpsilon().convertToDouble(), lastDim(op.getInput()), op.getInput(), r, op.getGamma(),
-               op.getBeta(), op.getInit(), r);
+      e.loop(e.idx(0), e.idx(groups), 1, [&](Value group) {
+        emitNorm(e, kind, op.getEpsilon().convertToDouble(), k, op.getInput(), op.getInit(), r, e.mul(group, k),
+                 op.getGamma(), op.getUnitOffset(), op.getBeta());
+      });
+    });
+  }
+};
+
+struct EmitL2Norm : RowPattern<L2NormOp> {
+  using RowPattern::RowPattern;
+  void emit(Emit &e, L2NormOp op) const override {
+    int64_t k = lastDim(op.getInput());
+    e.loop(e.idx(0), e.dim(op.getInput(), 0), 1, [&](Value r) {
+      auto load = [&](Value j, Value mask) { return e.load(op.getInput(), {r, j}, mask); };
+      SmallVector<Value> squares = e.overVectors(k, e.splat(0), [&](Value j, Value mask, ValueRange sum) {
+        Value x = load(j, mask);
+        return SmallVector<Value>{e.fma(x, x, sum[0])};
+      });
+      Value length = math::SqrtOp::create(e.b, e.loc, e.reduceAdd(squares[0]));
+      Value scale = e.broadcast(e.divf(e.f32(1), e.maxf(e.f32(op.getEpsilon().convertToDouble()), length)));
+      e.overVectors(k, {}, [&](Value j, Value mask, ValueRange) -> SmallVector<Value> {
+        e.store(e.mulf(load(j, mask), scale), op.getInit(), {r, j}, mask);
+        return {};
+      });
     });
   }
 };
@@ -64,7 +57,20 @@ struct EmitActivationOp : RowPattern<ActivationOp> {
   void emit(Emit &e, ActivationOp op) const override {
     e.loop(e.idx(0), e.dim(op.getInput(), 0), 1, [&](Value r) {
       e.overVectors(lastDim(op.getInput()), {}, [&](Value j, Value mask, ValueRange) -> SmallVector<Value> {
-        e.store(emitActivation(e, op.getKind(), e.load(op.getInput(), {r, j}, mask)), op.getInit(), {r, j}, mask);
+        auto most = [&](Value x, Value limit) {
+          return e.select(arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, x, limit), limit, x);
+        };
+        Value x = e.load(op.getInput(), {r, j}, mask);
+        Value times = op.getTimes() ? e.load(op.getTimes(), {r, j}, mask) : Value();
+        if (op.getLimit()) {
+          double limit = op.getLimit()->convertToDouble();
+          x = most(x, e.splat(limit));
+          times = e.maxf(e.splat(-limit), most(times, e.splat(limit)));
+        }
+        x = emitActivation(e, op.getKind(), x);
+        if (!op.getTimesOffset().isZero())
+          times = e.addf(times, e.splat(op.getTimesOffset().convertToDouble()));
+        e.store(times ? e.mulf(x, times) : x, op.getInit(), {r, j}, mask);
         return {};
       });
     });
@@ -155,115 +161,9 @@ struct EmitEmbedding : RowPattern<EmbeddingOp> {
   }
 };
 
-/// sin and cos of position·frequency; the angle is reduced in f64, where f32 would lose it at large positions.
-struct Angles {
-  Emit &e;
-  Value sin, cos; // f32 scalars
-  Angles(Emit &e, Value position, Value pair, double base, int64_t width) : e(e) {
-    // base^(-2·pair/width) = 2^(pair·step)
-    OpBuilder &b = e.b;
-    auto f64 = [&](double v) { return arith::ConstantOp::create(b, e.loc, b.getF64FloatAttr(v)).getResult(); };
-    auto real = [&](Value index) {
-      Value i = arith::IndexCastOp::create(b, e.loc, b.getI64Type(), index);
-      return arith::SIToFPOp::create(b, e.loc, b.getF64Type(), i).getResult();
-    };
-    // The power as repeated squaring would need a loop; a polynomial of 2^f in f64 is exact enough and inlines.
-    Value x = e.mulf(real(pair), f64(-2.0 / width * std::log2(base)));
-    Value i = math::FloorOp::create(b, e.loc, x);
-    Value f = e.mulf(e.subf(x, i), f64(M_LN2));
-    Value p = f64(1);
-    for (int n = 14; n > 0; --n) // Taylor of e^f, f < 0.7
-      p = math::FmaOp::create(b, e.loc, e.mulf(p, f), f64(1.0 / n), f64(1));
-    Value bits = arith::ShLIOp::create(
-        b, e.loc,
-        arith::AddIOp::create(b, e.loc, arith::FPToSIOp::create(b, e.loc, b.getI64Type(), i),
-                              arith::ConstantOp::create(b, e.loc, b.getI64IntegerAttr(1023))),
-        arith::ConstantOp::create(b, e.loc, b.getI64IntegerAttr(52)));
-    Value frequency = e.mulf(p, arith::BitcastOp::create(b, e.loc, b.getF64Type(), bits));
-    Value angle = e.mulf(real(position), frequency);
-    // Reduce to |r| ≤ π by whole turns, then Taylor in f64.
-    Value turns = math::FloorOp::create(
-        b, e.loc, math::FmaOp::create(b, e.loc, angle, f64(0.5 / M_PI), f64(0.5)));
-    Value r = math::FmaOp::create(b, e.loc, turns, f64(-2 * M_PI), angle);
-    Value r2 = e.mulf(r, r);
-    auto series = [&](int terms, int offset) { // Σ (-1)^n r^2n / (2n + offset)!
-      Value s = f64(1);
-      for (int n = terms; n > 0; --n)
-        s = math::FmaOp::create(b, e.loc, e.mulf(s, r2), f64(-1.0 / ((2 * n - 1 + offset) * (2 * n + offset))), f64(1));
-      return s;
-    };
-    sin = arith::TruncFOp::create(b, e.loc, b.getF32Type(), e.mulf(series(14, 1), r));
-    cos = arith::TruncFOp::create(b, e.loc, b.getF32Type(), series(14, 0));
-  }
-};
-
-struct EmitPositionalEncoding : RowPattern<PositionalEncodingOp> {
-  using RowPattern::RowPattern;
-  void emit(Emit &e, PositionalEncodingOp op) const override {
-    int64_t k = lastDim(op.getInit());
-    e.loop(e.idx(0), e.dim(op.getPositions(), 0), 1, [&](Value r) {
-      Value position = e.toIndex(e.load1(op.getPositions(), r));
-      e.loop(e.idx(0), e.idx(k / 2), 1, [&](Value i) {
-        Angles angles(e, position, i, 10000.0, k);
-        e.store1(angles.sin, op.getInit(), {r, e.mul(i, 2)});
-        e.store1(angles.cos, op.getInit(), {r, e.add(e.mul(i, 2), 1)});
-      });
-      if (k % 2)
-        e.store1(Angles(e, position, e.idx(k / 2), 10000.0, k).sin, op.getInit(), {r, e.idx(k - 1)});
-    });
-  }
-};
-
-struct EmitRotary : RowPattern<RotaryOp> {
-  using RowPattern::RowPattern;
-  void emit(Emit &e, RotaryOp op) const override {
-    int64_t heads = op.getHeads(), headDim = lastDim(op.getInput()) / heads;
-    int64_t dim = op.getRotaryDim().value_or(headDim), half = dim / 2;
-    e.loop(e.idx(0), e.dim(op.getInput(), 0), 1, [&](Value r) {
-      Value position = e.toIndex(e.load1(op.getPositions(), r));
-      e.loop(e.idx(0), e.idx(half), 1, [&](Value i) {
-        Angles angles(e, position, i, op.getTheta().convertToDouble(), dim);
-        e.loop(e.idx(0), e.idx(heads), 1, [&](Value h) {
-          Value base = e.mul(h, headDim);
-          Value j0 = op.getInterleaved() ? e.add(base, e.mul(i, 2)) : e.add(base, i);
-          Value j1 = e.add(j0, op.getInterleaved() ? 1 : half);
-          Value a = e.load1(op.getInput(), {r, j0}), c = e.load1(op.getInput(), {r, j1});
-          e.store1(e.subf(e.mulf(a, angles.cos), e.mulf(c, angles.sin)), op.getInit(), {r, j0});
-          e.store1(e.addf(e.mulf(c, angles.cos), e.mulf(a, angles.sin)), op.getInit(), {r, j1});
-        });
-      });
-      e.loop(e.idx(0), e.idx(heads), 1, [&](Value h) {
-        e.loop(e.idx(dim), e.idx(headDim), 1, [&](Value j) {
-          Value at = e.add(e.mul(h, headDim), j);
-          e.store1(e.load1(op.getInput(), {r, at}), op.getInit(), {r, at});
-        });
-      });
-    });
-  }
-};
-
 //===----------------------------------------------------------------------===//
 // Ops that make their own tasks
 //===----------------------------------------------------------------------===//
-
-struct EmitPositions : RowPattern<PositionsOp> {
-  using RowPattern::RowPattern;
-  void emit(Emit &e, PositionsOp op) const override {
-    auto cache = op.getCache() ? op.getCache().getDefiningOp<CacheViewOp>() : CacheViewOp();
-    Type type = cast<MemRefType>(op.getInit().getType()).getElementType();
-    forTasks(e, e.idx(1), op, [&](Value) {
-      e.loop(e.idx(0), e.dim(op.getInit(), 0), 1, [&](Value b) {
-        Value past = cache ? e.toIndex(e.load1(cache.getPast(), b)) : e.idx(0);
-        e.loop(e.idx(0), e.dim(op.getInit(), 1), 1, [&](Value s) {
-          Value p = arith::IndexCastOp::create(e.b, e.loc, type, e.add(past, s));
-          if (op.getGiven())
-            p = ifGiven(e, op.getGiven(), p, [&] { return e.load1(op.getGiven(), {b, s}); });
-          e.store1(p, op.getInit(), {b, s});
-        });
-      });
-    });
-  }
-};
 
 struct EmitSelectToken : RowPattern<SelectTokenOp> {
   using RowPattern::RowPattern;
@@ -279,6 +179,63 @@ struct EmitSelectToken : RowPattern<SelectTokenOp> {
       auto copy = [&](Value j) { e.store1(e.load1(op.getInput(), {b, at, j}), op.getInit(), {b, j}); };
       e.loop(e.idx(0), ShapedType::isDynamic(k) ? e.dim(op.getInit(), 1) : e.idx(k), 1, copy);
     });
+  }
+};
+
+/// Token by token into the result, which stays in the first-level cache: each is read once, in order.
+struct EmitPool : RowPattern<PoolOp> {
+  using RowPattern::RowPattern;
+  void emit(Emit &e, PoolOp op) const override {
+    Value input = op.getInput(), mask = op.getMask(), out = op.getInit();
+    int64_t k = lastDim(out);
+    PoolKind kind = op.getKind();
+    forTasks(e, e.dim(input, 0), op, [&](Value b) {
+      Value zero = e.idx(0), one = e.idx(1), seq = e.dim(input, 1);
+      /// new(features j) of the result
+      auto update = [&](function_ref<Value(Value, Value)> value) {
+        e.overVectors(k, {}, [&](Value j, Value lanes, ValueRange) -> SmallVector<Value> {
+          e.store(value(j, lanes), out, {b, j}, lanes);
+          return {};
+        });
+      };
+      auto copy = [&](Value s) { update([&](Value j, Value lanes) { return e.load(input, {b, s, j}, lanes); }); };
+      bool isMax = kind == PoolKind::max;
+      update([&](Value, Value) { return e.splat(isMax ? -std::numeric_limits<double>::infinity() : 0); });
+      if (kind == PoolKind::first)
+        return e.ifThen(e.less(zero, seq), [&] { copy(zero); });
+
+      Value always = arith::ConstantIntOp::create(e.b, e.loc, 1, 1);
+      // The weights of visible tokens and, one more, the last of these.
+      SmallVector<Value> found = e.loop(zero, seq, 1, {zero, zero}, [&](Value s, ValueRange sofar) {
+        Value isVisible = mask ? ifGiven(e, mask, always, [&] { return isKept(e, mask, {b, s}); }) : always;
+        Value next = e.add(s, 1), weight = kind == PoolKind::weighted_mean ? next : one;
+        if (kind != PoolKind::last)
+          e.ifThen(isVisible, [&] {
+            Value factor = e.broadcast(toF32(e, weight));
+            update([&](Value j, Value lanes) {
+              Value sum = e.load(out, {b, j}, lanes), x = e.load(input, {b, s, j}, lanes);
+              return isMax ? e.maxf(x, sum) : e.fma(x, factor, sum);
+            });
+          });
+        return SmallVector<Value>{e.add(sofar[0], e.select(isVisible, weight, zero)), e.select(isVisible, next, sofar[1])};
+      });
+      Value isAny = e.less(zero, found[1]);
+      if (kind == PoolKind::last)
+        return e.ifThen(isAny, [&] { copy(e.sub(found[1], one)); });
+      Value scale = e.f32(1);
+      if (!isMax) {
+        Value by = toF32(e, e.max(one, found[0]));
+        scale = e.divf(scale, kind == PoolKind::mean_sqrt ? math::SqrtOp::create(e.b, e.loc, by).getResult() : by);
+      }
+      update([&](Value j, Value lanes) {
+        return e.select(isAny, e.mulf(e.load(out, {b, j}, lanes), e.broadcast(scale)), e.splat(0));
+      });
+    });
+  }
+
+  static Value toF32(Emit &e, Value index) {
+    Value i = arith::IndexCastOp::create(e.b, e.loc, e.b.getI64Type(), index);
+    return arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(), i);
   }
 };
 
@@ -330,9 +287,8 @@ template <typename Op> struct EmitHeads : RowPattern<Op> {
 } // namespace
 
 void populateEmitRows(RewritePatternSet &patterns, TargetAttr target) {
-  patterns.add<EmitNorm<LayerNormOp>, EmitNorm<RMSNormOp>, EmitActivationOp, EmitLogSoftmax, EmitArgmax, EmitEmbedding,
-               EmitPositionalEncoding, EmitRotary, EmitPositions, EmitSelectToken, EmitShiftRight,
-               EmitHeads<SplitHeadsOp>, EmitHeads<MergeHeadsOp>>(
+  patterns.add<EmitNorm<LayerNormOp>, EmitNorm<RMSNormOp>, EmitL2Norm, EmitActivationOp, EmitLogSoftmax, EmitArgmax,
+               EmitEmbedding, EmitSelectToken, EmitPool, EmitShiftRight, EmitHeads<SplitHeadsOp>, EmitHeads<MergeHeadsOp>>(
       patterns.getContext(), target);
 }
 

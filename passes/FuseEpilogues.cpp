@@ -101,7 +101,7 @@ struct FuseActivation : OpRewritePattern<ActivationOp> {
 
   LogicalResult matchAndRewrite(ActivationOp activation, PatternRewriter &rewriter) const override {
     auto linear = activation.getInput().getDefiningOp<LinearOp>();
-    if (!linear)
+    if (!linear || activation.getTimes())
       return failure(); // not a candidate: no remark
     auto fail = [&](const Twine &reason) {
       return rewriter.notifyMatchFailure(activation, "activation not fused: " + reason);

@@ -77,13 +77,23 @@ struct FunctionDims {
 /// Sizes that operands must share; results follow from reifyResultShapes.
 void FunctionDims::visitConstraints(Operation *op) {
   llvm::TypeSwitch<Operation *>(op)
-      .Case([&](PositionsOp op) { unifyAll(op.getIds(), op.getGiven()); })
+      .Case([&](PositionsOp op) {
+        unifyAll(op.getIds(), op.getGiven());
+        unify(op.getIds(), 0, op.getMask(), 0);
+        if (!op.getCache())
+          unify(op.getIds(), 1, op.getMask(), 1);
+      })
+      .Case([&](ActivationOp op) { unifyAll(op.getInput(), op.getTimes()); })
+      .Case([&](PoolOp op) {
+        unify(op.getInput(), 0, op.getMask(), 0);
+        unify(op.getInput(), 1, op.getMask(), 1);
+      })
       .Case([&](EmbeddingOp op) { unifyAll(op.getResult(), op.getResidual()); })
       .Case([&](LinearOp op) { unifyAll(op.getResult(), op.getResidual()); })
       .Case([&](SelectTokenOp op) { unify(op.getInput(), 0, op.getAt(), 0); })
       .Case([&](RotaryOp op) {
-        unify(op.getInput(), 0, op.getPositions(), 0);
-        unify(op.getInput(), 1, op.getPositions(), 1);
+        unify(op.getInput(), 0, op.getTable(), 0);
+        unify(op.getInput(), 1, op.getTable(), 1);
       })
       .Case([&](CacheAppendOp op) {
         unify(op.getKey(), 0, op.getValue(), 0);

@@ -10,6 +10,8 @@ func.func @tokens_in(%ids: memref<?x?xi64>, %cache: !attn.cache<6x2x8x8xf32>, %t
   attn.positions %ids given %ids cache %cache outs %p : (memref<?x?xi64>, memref<?x?xi64>, !attn.cache<6x2x8x8xf32>, memref<?x?xi64>) -> ()
   // CHECK: attn.embedding %arg0, %arg2 residual %arg4 outs %arg4 :
   attn.embedding %ids, %table residual %out outs %out : (memref<?x?xi64>, memref<50x16xf32>, memref<?x?x16xf32>, memref<?x?x16xf32>) -> ()
+  // CHECK: attn.positions %arg0 mask %arg0 outs %arg3 :
+  attn.positions %ids mask %ids outs %p : (memref<?x?xi64>, memref<?x?xi64>, memref<?x?xi64>) -> ()
   // CHECK: attn.positional_encoding %arg3 outs %arg4 :
   attn.positional_encoding %p outs %out : (memref<?x?xi64>, memref<?x?x16xf32>) -> ()
   // CHECK: attn.shift_right %arg0 outs %arg3 :
@@ -19,7 +21,7 @@ func.func @tokens_in(%ids: memref<?x?xi64>, %cache: !attn.cache<6x2x8x8xf32>, %t
 
 // CHECK-LABEL: func.func @features
 func.func @features(%x: memref<?x8xf32>, %w: memref<1x8x16xf32>, %g: memref<8xf32>, %c: memref<4xf32>, %y: memref<?x4xf32>,
-                    %z: memref<?x8xf32>, %i: memref<?xi64>, %t: memref<?x?x4xf32>) {
+                    %z: memref<?x8xf32>, %i: memref<?xi64>, %t: memref<?x?x4xf32>, %m: memref<?x?xi64>) {
   // CHECK: attn.linear %arg0, %arg1 bias %arg3 activation relu residual %arg4 outs %arg4 :
   attn.linear %x, %w bias %c activation relu residual %y outs %y
     : (memref<?x8xf32>, memref<1x8x16xf32>, memref<4xf32>, memref<?x4xf32>, memref<?x4xf32>) -> ()
@@ -29,6 +31,12 @@ func.func @features(%x: memref<?x8xf32>, %w: memref<1x8x16xf32>, %g: memref<8xf3
   attn.rms_norm %x, %g outs %z : (memref<?x8xf32>, memref<8xf32>, memref<?x8xf32>) -> ()
   // CHECK: attn.activation tanh %arg0 outs %arg5 :
   attn.activation tanh %x outs %z : (memref<?x8xf32>, memref<?x8xf32>) -> ()
+  // CHECK: attn.activation silu %arg0 times %arg0 outs %arg5 :
+  attn.activation silu %x times %x outs %z : (memref<?x8xf32>, memref<?x8xf32>, memref<?x8xf32>) -> ()
+  // CHECK: attn.l2_norm %arg0 outs %arg5 :
+  attn.l2_norm %x outs %z : (memref<?x8xf32>, memref<?x8xf32>) -> ()
+  // CHECK: attn.pool mean %arg7 mask %arg8 outs %arg4 :
+  attn.pool mean %t mask %m outs %y : (memref<?x?x4xf32>, memref<?x?xi64>, memref<?x4xf32>) -> ()
   // CHECK: attn.log_softmax %arg0 outs %arg5 :
   attn.log_softmax %x outs %z : (memref<?x8xf32>, memref<?x8xf32>) -> ()
   // CHECK: attn.argmax %arg0 outs %arg6 :
@@ -39,18 +47,20 @@ func.func @features(%x: memref<?x8xf32>, %w: memref<1x8x16xf32>, %g: memref<8xf3
 }
 
 // CHECK-LABEL: func.func @heads
-func.func @heads(%x: memref<?x?x32xf32, strided<[?, 96, 1], offset: ?>>, %p: memref<?x?xi32>, %y: memref<?x?x32xf32>,
+func.func @heads(%x: memref<?x?x32xf32, strided<[?, 96, 1], offset: ?>>, %p: memref<?x?xi32>, %y: memref<?x?x32xf32>, %t: memref<?x?x4xf32>,
                  %h: memref<?x4x?x8xf32>, %k: memref<?x4x?x8x64xf32>, %v: memref<?x4x?x16xf32>) {
-  // CHECK: attn.rotary %arg0 at %arg1 heads 4 outs %arg2 :
-  attn.rotary %x at %p heads 4 outs %y
-    : (memref<?x?x32xf32, strided<[?, 96, 1], offset: ?>>, memref<?x?xi32>, memref<?x?x32xf32>) -> ()
-  // CHECK: attn.split_heads %arg2 into 4 outs %arg3 :
+  // CHECK: attn.rotary_table %arg1 outs %arg3 {frequencies = array<f64: 1.000000e+00, 1.000000e-02>} :
+  attn.rotary_table %p outs %t {frequencies = array<f64: 1.0, 0.01>} : (memref<?x?xi32>, memref<?x?x4xf32>) -> ()
+  // CHECK: attn.rotary %arg0 by %arg3 heads 4 outs %arg2 :
+  attn.rotary %x by %t heads 4 outs %y
+    : (memref<?x?x32xf32, strided<[?, 96, 1], offset: ?>>, memref<?x?x4xf32>, memref<?x?x32xf32>) -> ()
+  // CHECK: attn.split_heads %arg2 into 4 outs %arg4 :
   attn.split_heads %y into 4 outs %h : (memref<?x?x32xf32>, memref<?x4x?x8xf32>) -> ()
-  // CHECK: attn.merge_heads %arg3 outs %arg2 :
+  // CHECK: attn.merge_heads %arg4 outs %arg2 :
   attn.merge_heads %h outs %y : (memref<?x4x?x8xf32>, memref<?x?x32xf32>) -> ()
-  // CHECK: attn.pack_keys %arg2 heads 4 outs %arg4 :
+  // CHECK: attn.pack_keys %arg2 heads 4 outs %arg5 :
   attn.pack_keys %y heads 4 outs %k : (memref<?x?x32xf32>, memref<?x4x?x8x64xf32>) -> ()
-  // CHECK: attn.pack_values %arg3 heads 4 outs %arg5 :
+  // CHECK: attn.pack_values %arg4 heads 4 outs %arg6 :
   attn.pack_values %h heads 4 outs %v : (memref<?x4x?x8xf32>, memref<?x4x?x16xf32>) -> ()
   return
 }

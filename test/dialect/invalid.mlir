@@ -5,7 +5,7 @@
 // Both forms
 func.func @result_and_outs(%x: memref<2x8xf32>) {
   // expected-error @below {{expected a result on tensors or an outs buffer, got both}}
-  %0 = "attn.activation"(%x, %x) {kind = #attn<act relu>} : (memref<2x8xf32>, memref<2x8xf32>) -> tensor<2x8xf32>
+  %0 = "attn.log_softmax"(%x, %x) : (memref<2x8xf32>, memref<2x8xf32>) -> tensor<2x8xf32>
   return
 }
 
@@ -14,7 +14,7 @@ func.func @result_and_outs(%x: memref<2x8xf32>) {
 // Both forms
 func.func @no_result(%x: tensor<2x8xf32>) {
   // expected-error @below {{expected a result on tensors or an outs buffer, got neither}}
-  "attn.activation"(%x) {kind = #attn<act relu>} : (tensor<2x8xf32>) -> ()
+  "attn.log_softmax"(%x) : (tensor<2x8xf32>) -> ()
   return
 }
 
@@ -33,51 +33,6 @@ func.func @buffer_to_tensor(%x: memref<2x8xf32>) {
 func.func @tensor_to_buffer(%x: tensor<2x8xf32>, %y: memref<2x8xf32>) {
   // expected-error @below {{expected operands that are all buffers, got 'tensor<2x8xf32>'}}
   attn.activation relu %x outs %y : (tensor<2x8xf32>, memref<2x8xf32>) -> ()
-  return
-}
-
-// -----
-
-// positions C1
-func.func @positions_rank(%i: tensor<?xi64>) {
-  // expected-error @below {{expected ids of rank 2, got 'tensor<?xi64>'}}
-  %0 = attn.positions %i : (tensor<?xi64>) -> tensor<?xi64>
-  return
-}
-
-// -----
-
-// positions C1
-func.func @positions_given(%i: tensor<2x3xi64>, %g: tensor<2x4xi64>) {
-  // expected-error @below {{expected given of shape [2x3], got [2x4]}}
-  %0 = attn.positions %i given %g : (tensor<2x3xi64>, tensor<2x4xi64>) -> tensor<2x3xi64>
-  return
-}
-
-// -----
-
-// positions C1
-func.func @positions_given_type(%i: tensor<2x3xi64>, %g: tensor<2x3xi32>) {
-  // expected-error @below {{expected given element type 'i64', got 'i32'}}
-  %0 = attn.positions %i given %g : (tensor<2x3xi64>, tensor<2x3xi32>) -> tensor<2x3xi64>
-  return
-}
-
-// -----
-
-// positions C1
-func.func @positions_result(%i: tensor<2x3xi64>) {
-  // expected-error @below {{expected result of shape [2x3], got [2x4]}}
-  %0 = attn.positions %i : (tensor<2x3xi64>) -> tensor<2x4xi64>
-  return
-}
-
-// -----
-
-// positions C1
-func.func @positions_type(%i: tensor<2x3xi64>) {
-  // expected-error @below {{expected result element type 'i64', got 'i32'}}
-  %0 = attn.positions %i : (tensor<2x3xi64>) -> tensor<2x3xi32>
   return
 }
 
@@ -150,24 +105,6 @@ func.func @embedding_residual(%i: tensor<2x3xi64>, %t: tensor<9x8xf32>, %r: tens
 func.func @embedding_residual_type(%i: tensor<2x3xi64>, %t: tensor<9x8xf32>, %r: tensor<2x3x8xf16>) {
   // expected-error @below {{expected residual element type 'f32', got 'f16'}}
   %0 = attn.embedding %i, %t residual %r : (tensor<2x3xi64>, tensor<9x8xf32>, tensor<2x3x8xf16>) -> tensor<2x3x8xf32>
-  return
-}
-
-// -----
-
-// positional_encoding C1
-func.func @encoding_width(%i: tensor<?x?xi64>) {
-  // expected-error @below {{expected result of rank at least 2 with a static last dimension, got 'tensor<?x?x?xf32>'}}
-  %0 = attn.positional_encoding %i : (tensor<?x?xi64>) -> tensor<?x?x?xf32>
-  return
-}
-
-// -----
-
-// positional_encoding C1
-func.func @encoding_result(%i: tensor<?x?xi64>) {
-  // expected-error @below {{expected result of shape [?x?x8], got [?x8]}}
-  %0 = attn.positional_encoding %i : (tensor<?x?xi64>) -> tensor<?x8xf32>
   return
 }
 
@@ -308,10 +245,100 @@ func.func @norm_beta(%x: tensor<2x8xf32>, %g: tensor<8xf32>, %b: tensor<4xf32>) 
 
 // -----
 
+// layer_norm C3
+func.func @norm_groups(%x: tensor<2x8xf32>, %g: tensor<8xf32>) {
+  // expected-error @below {{expected groups that divide the last dimension 8, got 3}}
+  %0 = attn.layer_norm %x, %g {groups = 3 : i64} : (tensor<2x8xf32>, tensor<8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// rms_norm C3
+func.func @norm_no_groups(%x: tensor<2x8xf32>, %g: tensor<8xf32>) {
+  // expected-error @below {{expected groups that divide the last dimension 8, got -1}}
+  %0 = attn.rms_norm %x, %g {groups = -1 : i64} : (tensor<2x8xf32>, tensor<8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// rms_norm C2
+func.func @norm_group_gamma(%x: tensor<2x8xf32>, %g: tensor<8xf32>) {
+  // expected-error @below {{expected gamma of shape [4], got [8]}}
+  %0 = attn.rms_norm %x, %g {groups = 2 : i64} : (tensor<2x8xf32>, tensor<8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// l2_norm C1
+func.func @l2_norm_result(%x: tensor<2x8xf32>) {
+  // expected-error @below {{expected result of shape [2x8], got [2x4]}}
+  %0 = attn.l2_norm %x : (tensor<2x8xf32>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+// l2_norm C1
+func.func @l2_norm_dynamic(%x: tensor<2x?xf32>) {
+  // expected-error @below {{expected input of rank at least 1 with a static last dimension, got 'tensor<2x?xf32>'}}
+  %0 = attn.l2_norm %x : (tensor<2x?xf32>) -> tensor<2x?xf32>
+  return
+}
+
+// -----
+
 // activation C1
 func.func @activation_result(%x: tensor<2x8xf32>) {
   // expected-error @below {{expected result element type 'f32', got 'f16'}}
   %0 = attn.activation relu %x : (tensor<2x8xf32>) -> tensor<2x8xf16>
+  return
+}
+
+// -----
+
+// activation C2
+func.func @activation_times(%x: tensor<2x8xf32>, %t: tensor<8xf32>) {
+  // expected-error @below {{expected times of shape [2x8], got [8]}}
+  %0 = attn.activation silu %x times %t : (tensor<2x8xf32>, tensor<8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// activation C2
+func.func @activation_times_type(%x: tensor<2x8xf32>, %t: tensor<2x8xbf16>) {
+  // expected-error @below {{expected times element type 'f32', got 'bf16'}}
+  %0 = attn.activation silu %x times %t : (tensor<2x8xf32>, tensor<2x8xbf16>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// activation C3
+func.func @activation_limit_alone(%x: tensor<2x8xf32>) {
+  // expected-error @below {{expected 'times' with 'limit' or 'times_offset'}}
+  %0 = attn.activation silu %x {limit = 7.0 : f64} : (tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// activation C3
+func.func @activation_offset_alone(%x: tensor<2x8xf32>) {
+  // expected-error @below {{expected 'times' with 'limit' or 'times_offset'}}
+  %0 = attn.activation silu %x {times_offset = 1.0 : f64} : (tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// activation C3
+func.func @activation_limit(%x: tensor<2x8xf32>) {
+  // expected-error @below {{expected a positive limit, got 0}}
+  %0 = attn.activation silu %x times %x {limit = 0.0 : f64} : (tensor<2x8xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
   return
 }
 
@@ -384,6 +411,51 @@ func.func @select_result(%x: tensor<2x3x8xf32>) {
 func.func @select_at(%x: tensor<2x3x8xf32>, %a: tensor<3xi64>) {
   // expected-error @below {{expected at of shape [2], got [3]}}
   %0 = attn.select_token %x at %a : (tensor<2x3x8xf32>, tensor<3xi64>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// pool C1
+func.func @pool_rank(%x: tensor<2x8xf32>) {
+  // expected-error @below {{expected input of rank 3, got 'tensor<2x8xf32>'}}
+  %0 = attn.pool mean %x : (tensor<2x8xf32>) -> tensor<8xf32>
+  return
+}
+
+// -----
+
+// pool C1
+func.func @pool_dynamic(%x: tensor<2x3x?xf32>) {
+  // expected-error @below {{expected input of rank at least 3 with a static last dimension, got 'tensor<2x3x?xf32>'}}
+  %0 = attn.pool mean %x : (tensor<2x3x?xf32>) -> tensor<2x?xf32>
+  return
+}
+
+// -----
+
+// pool C1
+func.func @pool_result(%x: tensor<2x3x8xf32>) {
+  // expected-error @below {{expected result of shape [2x8], got [3x8]}}
+  %0 = attn.pool mean %x : (tensor<2x3x8xf32>) -> tensor<3x8xf32>
+  return
+}
+
+// -----
+
+// pool C1
+func.func @pool_type(%x: tensor<2x3x8xf32>) {
+  // expected-error @below {{expected result element type 'f32', got 'f16'}}
+  %0 = attn.pool mean %x : (tensor<2x3x8xf32>) -> tensor<2x8xf16>
+  return
+}
+
+// -----
+
+// pool C2
+func.func @pool_mask(%x: tensor<2x3x8xf32>, %m: tensor<2x4xi64>) {
+  // expected-error @below {{expected mask of shape [2x3], got [2x4]}}
+  %0 = attn.pool mean %x mask %m : (tensor<2x3x8xf32>, tensor<2x4xi64>) -> tensor<2x8xf32>
   return
 }
 
@@ -465,60 +537,6 @@ func.func @merge_result(%x: tensor<2x4x3x8xf32>) {
 func.func @merge_huge(%x: tensor<0x4294967296x0x4294967296xf32>) {
   // expected-error @below {{expected result of shape [0x0x9223372036854775807], got [0x0x0]}}
   %0 = attn.merge_heads %x : (tensor<0x4294967296x0x4294967296xf32>) -> tensor<0x0x0xf32>
-  return
-}
-
-// -----
-
-// rotary C1
-func.func @rotary_result(%x: tensor<2x3x8xf32>, %p: tensor<2x3xi64>) {
-  // expected-error @below {{expected result of shape [2x3x8], got [2x3x4]}}
-  %0 = attn.rotary %x at %p heads 2 : (tensor<2x3x8xf32>, tensor<2x3xi64>) -> tensor<2x3x4xf32>
-  return
-}
-
-// -----
-
-// rotary C1
-func.func @rotary_rank(%x: tensor<2x8xf32>, %p: tensor<2xi64>) {
-  // expected-error @below {{expected input of rank 3, got 'tensor<2x8xf32>'}}
-  %0 = attn.rotary %x at %p heads 2 : (tensor<2x8xf32>, tensor<2xi64>) -> tensor<2x8xf32>
-  return
-}
-
-// -----
-
-// rotary C1: on buffers rows may have rank 2
-func.func @rotary_buffer(%x: memref<f32>, %p: memref<2xi64>) {
-  // expected-error @below {{expected input of rank at least 2 with a static last dimension, got 'memref<f32>'}}
-  attn.rotary %x at %p heads 1 outs %x : (memref<f32>, memref<2xi64>, memref<f32>) -> ()
-  return
-}
-
-// -----
-
-// rotary C2
-func.func @rotary_heads(%x: tensor<2x3x8xf32>, %p: tensor<2x3xi64>) {
-  // expected-error @below {{expected features of input divisible by 3 heads, got 8}}
-  %0 = attn.rotary %x at %p heads 3 : (tensor<2x3x8xf32>, tensor<2x3xi64>) -> tensor<2x3x8xf32>
-  return
-}
-
-// -----
-
-// rotary C2
-func.func @rotary_odd(%x: tensor<2x3x8xf32>, %p: tensor<2x3xi64>) {
-  // expected-error @below {{expected an even rotary_dim of at most head_dim 4, got 3}}
-  %0 = attn.rotary %x at %p heads 2 {rotary_dim = 3 : i64} : (tensor<2x3x8xf32>, tensor<2x3xi64>) -> tensor<2x3x8xf32>
-  return
-}
-
-// -----
-
-// rotary C3
-func.func @rotary_positions(%x: tensor<2x3x8xf32>, %p: tensor<3x2xi64>) {
-  // expected-error @below {{expected positions of shape [2x3], got [3x2]}}
-  %0 = attn.rotary %x at %p heads 2 : (tensor<2x3x8xf32>, tensor<3x2xi64>) -> tensor<2x3x8xf32>
   return
 }
 

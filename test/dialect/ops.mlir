@@ -9,12 +9,17 @@ module attributes {attn.target = #attn.target<name = "x86-64-v3", cpu = "haswell
 
 // CHECK-LABEL: func.func @tokens_in
 func.func @tokens_in(%ids: tensor<?x?xi64>, %given: tensor<?x?xi64>, %cache: !attn.cache<12x4x64x80xbf16>,
-    %table: tensor<50x16xbf16>, %packed: tensor<4x8x16x2xbf16>) -> tensor<?x?x16xf32> {
+    %table: tensor<50x16xbf16>, %packed: tensor<4x8x16x2xbf16>, %mask: tensor<?x?xi32>) -> tensor<?x?x16xf32> {
   // CHECK: attn.positions %arg0 : (tensor<?x?xi64>) -> tensor<?x?xi64>
   %p0 = attn.positions %ids : (tensor<?x?xi64>) -> tensor<?x?xi64>
   // CHECK: attn.positions %arg0 given %arg1 cache %arg2 : (tensor<?x?xi64>, tensor<?x?xi64>, !attn.cache<12x4x64x80xbf16>) -> tensor<?x?xi64>
   %p1 = attn.positions %ids given %given cache %cache
     : (tensor<?x?xi64>, tensor<?x?xi64>, !attn.cache<12x4x64x80xbf16>) -> tensor<?x?xi64>
+  // CHECK: attn.positions %arg0 cache %arg2 mask %arg5 :
+  %p2 = attn.positions %ids cache %cache mask %mask
+    : (tensor<?x?xi64>, !attn.cache<12x4x64x80xbf16>, tensor<?x?xi32>) -> tensor<?x?xi64>
+  // CHECK: attn.positions %arg0 {pad = 1 : i64} :
+  %p3 = attn.positions %ids {pad = 1 : i64} : (tensor<?x?xi64>) -> tensor<?x?xi64>
   // CHECK: attn.embedding %arg0, %arg3 :
   %e0 = attn.embedding %ids, %table : (tensor<?x?xi64>, tensor<50x16xbf16>) -> tensor<?x?x16xf32>
   // CHECK: attn.embedding %{{.*}}, %arg4 residual %{{.*}} {entries = 50 : i64} :
@@ -22,6 +27,8 @@ func.func @tokens_in(%ids: tensor<?x?xi64>, %given: tensor<?x?xi64>, %cache: !at
     : (tensor<?x?xi64>, tensor<4x8x16x2xbf16>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
   // CHECK: attn.positional_encoding %{{.*}} : (tensor<?x?xi64>) -> tensor<?x?x16xf32>
   %e2 = attn.positional_encoding %p0 : (tensor<?x?xi64>) -> tensor<?x?x16xf32>
+  // CHECK: attn.positional_encoding %{{.*}} {halves} :
+  %e3 = attn.positional_encoding %p0 {halves} : (tensor<?x?xi64>) -> tensor<?x?x16xf32>
   // CHECK: attn.shift_right %arg0 : (tensor<?x?xi64>) -> tensor<?x?xi64>
   %s0 = attn.shift_right %ids : (tensor<?x?xi64>) -> tensor<?x?xi64>
   // CHECK: attn.shift_right %{{.*}} : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
@@ -45,8 +52,15 @@ func.func @features(%x: tensor<?x?x8xf32>, %w: tensor<8x4xf16>, %wt: tensor<4x8x
   %4 = attn.layer_norm %x, %g, %b : (tensor<?x?x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x?x8xf32>
   // CHECK: attn.rms_norm %arg0, %arg5 {epsilon = 6.250000e-02 : f64} :
   %5 = attn.rms_norm %x, %g {epsilon = 6.250000e-02 : f64} : (tensor<?x?x8xf32>, tensor<8xf32>) -> tensor<?x?x8xf32>
+  // CHECK: attn.rms_norm %arg0, %arg7 {groups = 2 : i64, unit_offset} :
+  %6 = attn.rms_norm %x, %c {groups = 2 : i64, unit_offset} : (tensor<?x?x8xf32>, tensor<4xf32>) -> tensor<?x?x8xf32>
   // CHECK: attn.activation silu %arg0 :
   %7 = attn.activation silu %x : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  // CHECK: attn.activation quick_gelu %arg0 times %{{.*}} {limit = 7.000000e+00 : f64, times_offset = 1.000000e+00 : f64} :
+  %gated = attn.activation quick_gelu %x times %7 {limit = 7.0 : f64, times_offset = 1.0 : f64}
+    : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  // CHECK: attn.l2_norm %arg0 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %unit = attn.l2_norm %x : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   // CHECK: attn.log_softmax %arg0 :
   %8 = attn.log_softmax %x : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   // CHECK: attn.argmax %arg0 : (tensor<?x?x8xf32>) -> tensor<?x?xi64>
@@ -60,6 +74,20 @@ func.func @select_token(%x: tensor<?x?x8xf32>, %at: tensor<?xi64>) {
   %0 = attn.select_token %x : (tensor<?x?x8xf32>) -> tensor<?x8xf32>
   // CHECK: attn.select_token %arg0 at %arg1 :
   %1 = attn.select_token %x at %at : (tensor<?x?x8xf32>, tensor<?xi64>) -> tensor<?x8xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @pool
+func.func @pool(%x: tensor<?x?x8xf32>, %m: tensor<?x?xi32>) {
+  // CHECK-COUNT-6: attn.pool
+  %0 = attn.pool first %x : (tensor<?x?x8xf32>) -> tensor<?x8xf32>
+  %1 = attn.pool last %x : (tensor<?x?x8xf32>) -> tensor<?x8xf32>
+  %2 = attn.pool mean %x : (tensor<?x?x8xf32>) -> tensor<?x8xf32>
+  %3 = attn.pool max %x : (tensor<?x?x8xf32>) -> tensor<?x8xf32>
+  %4 = attn.pool mean_sqrt %x : (tensor<?x?x8xf32>) -> tensor<?x8xf32>
+  %5 = attn.pool weighted_mean %x : (tensor<?x?x8xf32>) -> tensor<?x8xf32>
+  // CHECK: attn.pool mean %arg0 mask %arg1 : (tensor<?x?x8xf32>, tensor<?x?xi32>) -> tensor<?x8xf32>
+  %6 = attn.pool mean %x mask %m : (tensor<?x?x8xf32>, tensor<?x?xi32>) -> tensor<?x8xf32>
   return
 }
 
@@ -88,11 +116,18 @@ func.func @activations(%x: tensor<2xf32>) {
 
 // CHECK-LABEL: func.func @heads
 func.func @heads(%x: tensor<?x?x32xf32>, %p: tensor<?x?xi64>) {
-  // CHECK: attn.rotary %arg0 at %arg1 heads 4 :
-  %0 = attn.rotary %x at %p heads 4 : (tensor<?x?x32xf32>, tensor<?x?xi64>) -> tensor<?x?x32xf32>
-  // CHECK: attn.rotary %{{.*}} at %arg1 heads 4 {interleaved, rotary_dim = 6 : i64, theta = 5.000000e+05 : f64} :
-  %1 = attn.rotary %0 at %p heads 4 {interleaved, rotary_dim = 6 : i64, theta = 500000.0 : f64}
-    : (tensor<?x?x32xf32>, tensor<?x?xi64>) -> tensor<?x?x32xf32>
+  // CHECK: attn.rotary_table %arg1 {frequencies = array<f64: 1.000000e+00, 1.000000e-01, 1.000000e-02, 1.000000e-03>} :
+  %t0 = attn.rotary_table %p {frequencies = array<f64: 1.0, 0.1, 0.01, 0.001>} : (tensor<?x?xi64>) -> tensor<?x?x8xf32>
+  // CHECK: attn.rotary_table %arg1 {frequencies = {{.*}}, long_frequencies = {{.*}}, long_from = 4096 : i64, scale = 1.190000e+00 : f64} :
+  %t1 = attn.rotary_table %p {frequencies = array<f64: 1.0, 0.1, 0.01>, long_frequencies = array<f64: 0.9, 0.05, 0.002>,
+    long_from = 4096 : i64, scale = 1.19 : f64} : (tensor<?x?xi64>) -> tensor<?x?x6xf32>
+  // CHECK: attn.rotary_table %arg1 {frequencies = {{.*}}, long_from = 2048 : i64, ntk_factor = 2.000000e+00 : f64} :
+  %t2 = attn.rotary_table %p {frequencies = array<f64: 1.0, 0.1>, long_from = 2048 : i64, ntk_factor = 2.0 : f64}
+    : (tensor<?x?xi64>) -> tensor<?x?x4xf32>
+  // CHECK: attn.rotary %arg0 by %{{.*}} heads 4 : (tensor<?x?x32xf32>, tensor<?x?x8xf32>) -> tensor<?x?x32xf32>
+  %0 = attn.rotary %x by %t0 heads 4 : (tensor<?x?x32xf32>, tensor<?x?x8xf32>) -> tensor<?x?x32xf32>
+  // CHECK: attn.rotary %{{.*}} by %{{.*}} heads 4 {interleaved} :
+  %1 = attn.rotary %0 by %t1 heads 4 {interleaved} : (tensor<?x?x32xf32>, tensor<?x?x6xf32>) -> tensor<?x?x32xf32>
   // CHECK: attn.split_heads %{{.*}} into 4 : (tensor<?x?x32xf32>) -> tensor<?x4x?x8xf32>
   %2 = attn.split_heads %1 into 4 : (tensor<?x?x32xf32>) -> tensor<?x4x?x8xf32>
   // CHECK: attn.merge_heads %{{.*}} : (tensor<?x4x?x8xf32>) -> tensor<?x?x32xf32>

@@ -11,6 +11,11 @@ x_type = tensor(("?", "?", 13))
 for kind in reference.ACTIVATIONS:
     module.entry(kind, [("x", x_type, ["batch", "seq"])], [("y", x_type, "%y")],
                  "%%y = attn.activation %s %%x : (%s) -> %s" % (kind, x_type, x_type))
+GATED = {"silu": {}, "gelu_tanh": {}, "gelu": {}, "relu": {"times_offset": 0.5}, "sigmoid": {"limit": 2.5}, "quick_gelu": {"limit": 7.0, "times_offset": 1.0}}
+for kind, options in GATED.items():
+    module.entry("gated_" + kind, [("x", x_type, ["batch", "seq"]), ("t", x_type, ["batch", "seq"])], [("y", x_type, "%y")],
+                 "%%y = attn.activation %s %%x times %%t {%s} : (%s, %s) -> %s" % (
+                     kind, ", ".join("%s = %s : f64" % option for option in options.items()), x_type, x_type, x_type))
 path = compile_module(module)
 # Exact points, the neighbourhood of zero, and magnitudes up to where exp overflows and beyond.
 points = np.concatenate([[0.0, -0.0, 1, -1, 3, -3, 6, 0.5], np.logspace(-6, 4, 100), -np.logspace(-6, 4, 100),
@@ -31,4 +36,12 @@ for variant in each_variant(path):
             infinite = np.full((1, 1, 13), np.nan, np.float32)
             report.expect("%s %s of NaN" % (variant, kind), kind in ("relu", "relu2", "relu6", "hard_sigmoid", "hard_swish")
                           or np.isnan(model.run(kind, {"x": infinite})["y"]).all(), "NaN became a number")
+        for kind, options in GATED.items():
+            t = np.roll(points, 7)
+            report.close("%s %s times" % (variant, kind), model.run("gated_" + kind, {"x": points, "t": t})["y"],
+                         reference.activation(points, kind, t, **options), 1e-6)
+            nan = np.full((1, 1, 13), np.nan, np.float32)
+            report.expect("%s %s times NaN" % (variant, kind),
+                          np.isnan(model.run("gated_" + kind, {"x": np.ones_like(nan), "t": nan})["y"]).all(),
+                          "NaN became a number")
 report.finish()

@@ -20,13 +20,6 @@ def ids(batch, seq):
 
 
 CASES = {  # name: arguments, result type, body, reference, tolerance (0: the same bits)
-    "positional_encoding": ([p_argument], X, "%y = attn.positional_encoding %p : ({ids}) -> {x}",
-                            lambda p: reference.positional_encoding(p, 24), 3e-5),
-    "rotary": ([x_argument, p_argument], X, "%y = attn.rotary %x at %p heads 3 : ({x}, {ids}) -> {x}",
-               lambda x, p: reference.rotary(x, p, 3), 3e-5),
-    "rotary_interleaved": ([x_argument, p_argument], X,
-                           "%y = attn.rotary %x at %p heads 3 {{interleaved, rotary_dim = 6 : i64}} : ({x}, {ids}) -> {x}",
-                           lambda x, p: reference.rotary(x, p, 3, rotary_dim=6, interleaved=True), 3e-5),
     "shift_right": ([x_argument], X, "%y = attn.shift_right %x : ({x}) -> {x}", reference.shift_right, 0),
     "shift_right_ids": ([p_argument], IDS, "%y = attn.shift_right %p : ({ids}) -> {ids}", reference.shift_right, 0),
     "log_softmax": ([x_argument], X, "%y = attn.log_softmax %x : ({x}) -> {x}", reference.log_softmax, 1e-6),

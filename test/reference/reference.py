@@ -53,28 +53,39 @@ ACTIVATIONS = {
 }
 
 
-def activation(x, kind, dtype=np.float64):
-    """Elementwise; `kind` is a name of the dialect's enum."""
-    return ACTIVATIONS[kind](np.asarray(x, dtype)).astype(dtype)
+def activation(x, kind, times=None, limit=np.inf, times_offset=0.0, dtype=np.float64):
+    """Elementwise; `kind` is a name of the dialect's enum. With `times` a gated linear unit."""
+    y = ACTIVATIONS[kind](np.minimum(np.asarray(x, dtype), dtype(limit))).astype(dtype)
+    return y if times is None else y * (np.clip(np.asarray(times, dtype), -limit, limit) + dtype(times_offset))
 
 
 # ---- Norms and products -----------------------------------------------------------------------------------
 
 
-def layer_norm(x, gamma, beta=None, epsilon=1e-5, dtype=np.float64):
-    """Over the last dimension, with the biased variance."""
-    x = np.asarray(x, dtype)
-    mean = x.mean(-1, keepdims=True)
-    variance = ((x - mean) ** 2).mean(-1, keepdims=True)
-    y = (x - mean) / np.sqrt(variance + dtype(epsilon)) * np.asarray(gamma, dtype)
-    return y if beta is None else y + np.asarray(beta, dtype)
+def _norm(x, gamma, beta, epsilon, groups, unit_offset, dtype, centred):
+    """layer_norm and rms_norm."""
+    shape, x = np.shape(x), np.asarray(x, dtype)
+    x = x.reshape(*shape[:-1], groups, shape[-1] // groups)
+    if centred:
+        x = x - x.mean(-1, keepdims=True)
+    y = x / np.sqrt((x * x).mean(-1, keepdims=True) + dtype(epsilon)) * (np.asarray(gamma, dtype) + dtype(unit_offset))
+    return (y if beta is None else y + np.asarray(beta, dtype)).reshape(shape)
 
 
-def rms_norm(x, gamma, beta=None, epsilon=1e-5, dtype=np.float64):
-    """Over the last dimension."""
-    x = np.asarray(x, dtype)
-    y = x / np.sqrt((x * x).mean(-1, keepdims=True) + dtype(epsilon)) * np.asarray(gamma, dtype)
-    return y if beta is None else y + np.asarray(beta, dtype)
+def layer_norm(x, gamma, beta=None, epsilon=1e-5, groups=1, unit_offset=False, dtype=np.float64):
+    """Over each of `groups` equal parts of the last dimension, with the biased variance; times 1 + gamma with unit_offset."""
+    return _norm(x, gamma, beta, epsilon, groups, unit_offset, dtype, True)
+
+
+def rms_norm(x, gamma, beta=None, epsilon=1e-5, groups=1, unit_offset=False, dtype=np.float64):
+    """The same without the mean."""
+    return _norm(x, gamma, beta, epsilon, groups, unit_offset, dtype, False)
+
+
+def l2_norm(x, epsilon=1e-12):
+    """x / max(‖x‖, epsilon) over the last dimension."""
+    x = np.asarray(x, np.float64)
+    return x / np.maximum(np.sqrt((x * x).sum(-1, keepdims=True)), epsilon)
 
 
 def linear(x, weight, bias=None, act="none", residual=None, norm="none", gamma=None, beta=None, epsilon=1e-5,
@@ -82,12 +93,12 @@ def linear(x, weight, bias=None, act="none", residual=None, norm="none", gamma=N
     """act(norm(x) · weight + bias) + residual; weight [K, N], or [N, K] with transpose_weight."""
     x = np.asarray(x, dtype)
     if norm != "none":
-        x = {"layer": layer_norm, "rms": rms_norm}[norm](x, gamma, beta, epsilon, dtype)
+        x = {"layer": layer_norm, "rms": rms_norm}[norm](x, gamma, beta, epsilon, dtype=dtype)
     weight = np.asarray(weight, dtype)
     y = x @ (weight.T if transpose_weight else weight)
     if bias is not None:
         y = y + np.asarray(bias, dtype)
-    y = activation(y, act, dtype)
+    y = activation(y, act, dtype=dtype)
     return y if residual is None else y + np.asarray(residual, dtype)
 
 
@@ -102,32 +113,59 @@ def embedding(ids, table, residual=None):
     return table[ids] + (0 if residual is None else residual)
 
 
-def positions(ids, given=None, past=0):
-    """`given`, or past[b] + s; past is a number or [batch]."""
+def positions(ids, given=None, past=0, mask=None, pad=None):
+    """`given`, or past[b] + s, or the tokens that count before it by `mask` [batch, keys] or `pad`; past is a number or [batch]."""
     if given is not None:
         return np.asarray(given)
-    batch, seq = np.shape(ids)
-    return np.broadcast_to(np.reshape(past, (-1, 1)), (batch, 1)) + np.arange(seq)
+    ids = np.asarray(ids)
+    if pad is not None:
+        return np.where(ids != pad, pad + np.cumsum(ids != pad, 1), pad)
+    at = np.broadcast_to(np.reshape(past, (-1, 1)), (len(ids), 1)) + np.arange(ids.shape[1])
+    if mask is None:
+        return at
+    mask = np.pad(np.asarray(mask) != 0, [(0, 0), (0, max(0, at.max(initial=-1) + 1 - np.shape(mask)[1]))])
+    return np.maximum(np.take_along_axis(np.cumsum(mask, 1), at, 1) - 1, 0)
 
 
-def positional_encoding(position, width):
-    """Sinusoids: [..., 2i] = sin(p / 10000^(2i/width)), [..., 2i+1] = cos of the same."""
+def positional_encoding(position, width, halves=False):
+    """Sinusoids: [..., 2i] = sin(p / 10000^(2i/width)), [..., 2i+1] = cos of the same; with `halves` the sines first."""
     index = np.arange(width)
     angle = np.asarray(position, np.float64)[..., None] / 10000.0 ** (2 * (index // 2) / width)
-    return np.where(index % 2 == 0, np.sin(angle), np.cos(angle))
+    y = np.where(index % 2 == 0, np.sin(angle), np.cos(angle))
+    return np.concatenate([y[..., ::2], y[..., 1::2]], -1) if halves else y
 
 
-def rotary(x, position, heads, theta=10000.0, rotary_dim=None, interleaved=False):
-    """Rotates pairs (i, i + rotary_dim/2), or (2i, 2i+1), of each head of x [batch, seq, heads*head_dim]."""
-    x = np.asarray(x, np.float64)
+def rotary_frequencies(dim, theta=10000.0):
+    """theta^(-2i/dim)."""
+    return theta ** (-np.arange(0, dim, 2) / dim)
+
+
+def rotary_table(position, frequencies, scale=1.0, long_frequencies=None, long_from=None, ntk_factor=None):
+    """scale·cos(p·f), then scale·sin(p·f); other frequencies in rows that are longer than long_from (see attn.rotary_table)."""
+    position, frequencies = np.asarray(position, np.float64), np.asarray(frequencies, np.float64)
+    f = np.broadcast_to(frequencies, (len(position), 1, len(frequencies))).copy()
+    for row, length in enumerate(position.max(1, initial=-1) + 1):
+        if long_from is None or length <= long_from:
+            continue
+        if long_frequencies is not None:
+            f[row] = long_frequencies
+        else:
+            g = ntk_factor * length / long_from - (ntk_factor - 1)
+            f[row] *= g ** (-2 * np.arange(len(frequencies)) / (2 * len(frequencies) - 2))
+    angle = position[..., None] * f
+    return scale * np.concatenate([np.cos(angle), np.sin(angle)], -1)
+
+
+def rotary(x, table, heads, interleaved=False):
+    """Rotates pairs (i, i + R/2), or (2i, 2i+1), of each head of x [batch, seq, heads*head_dim] by table [batch, seq, R]."""
+    x, table = np.asarray(x, np.float64), np.asarray(table, np.float64)
     batch, seq, width = x.shape
     y = x.reshape(batch, seq, heads, width // heads).copy()
-    rotary_dim = width // heads if rotary_dim is None else rotary_dim
-    pair = np.arange(rotary_dim // 2)
-    angle = np.asarray(position, np.float64)[:, :, None, None] * theta ** (-2.0 * pair / rotary_dim)
-    first, second = (2 * pair, 2 * pair + 1) if interleaved else (pair, pair + rotary_dim // 2)
+    pair = np.arange(table.shape[-1] // 2)
+    cos, sin = np.split(table[:, :, None], 2, -1)
+    first, second = (2 * pair, 2 * pair + 1) if interleaved else (pair, pair + len(pair))
     a, b = y[..., first], y[..., second]
-    y[..., first], y[..., second] = a * np.cos(angle) - b * np.sin(angle), a * np.sin(angle) + b * np.cos(angle)
+    y[..., first], y[..., second] = a * cos - b * sin, a * sin + b * cos
     return y.reshape(x.shape)
 
 
@@ -156,6 +194,26 @@ def select_token(x, at=None):
     if (at < 0).any() or (at >= x.shape[1]).any():
         raise IndexError("expected an index in [0, %d)" % x.shape[1])
     return x[np.arange(len(x)), at]
+
+
+def pool(x, kind, mask=None):
+    """sentence-transformers' Pooling of x [batch, seq, features] under mask [batch, seq]; 0 where nothing is visible."""
+    x = np.asarray(x, np.float64)
+    result = np.zeros((len(x), x.shape[2]))
+    for b, row in enumerate(x):
+        visible = np.arange(len(row)) if mask is None else np.flatnonzero(mask[b])
+        if kind == "first":
+            visible = np.arange(min(1, len(row)))
+        if not len(visible):
+            continue
+        kept, weight = row[visible], visible[:, None] + 1.0
+        result[b] = {"first": lambda: kept[0], "last": lambda: kept[-1], "mean": lambda: kept.mean(0),
+                     "max": lambda: kept.max(0), "mean_sqrt": lambda: kept.sum(0) / np.sqrt(len(kept)),
+                     "weighted_mean": lambda: (kept * weight).sum(0) / weight.sum()}[kind]()
+    return result
+
+
+POOLS = ("first", "last", "mean", "max", "mean_sqrt", "weighted_mean")
 
 
 def split_heads(x, heads):

@@ -66,15 +66,26 @@ class Elementwise(Close):
 
 
 class Features(Close):
+    def test_gated(self):
+        self.close(ref.activation([[2, -1]], "relu", times=[[3, 5]]), [[6, 0]])
+        self.close(ref.activation([[9, 2]], "relu", times=[[-9, 1]], limit=7, times_offset=1), [[7 * -6, 4]])
+
     def test_layer_norm(self):
         s = math.sqrt(1.5)
         self.close(ref.layer_norm([[1, 2, 3]], [1, 1, 1], epsilon=0), [[-s, 0, s]])
         self.close(ref.layer_norm([[1, 3]], [2, 3], [10, 20], epsilon=3), [[10 - 1, 20 + 1.5]])  # variance 1
         self.close(ref.layer_norm([[5]], [7], [2]), [[2]])
+        self.close(ref.layer_norm([[1, 3, 10, 14]], [1, 2], epsilon=0, groups=2), [[-1, 2, -1, 2]])
 
     def test_rms_norm(self):
         self.close(ref.rms_norm([[3, 4]], [1, 2], epsilon=0), [[3 / math.sqrt(12.5), 8 / math.sqrt(12.5)]])
         self.close(ref.rms_norm([[1, 1]], [1, 1], [0, 5], epsilon=3), [[0.5, 5.5]])
+        self.close(ref.rms_norm([[5, 7, 1, 7]], [0, 1], epsilon=0, groups=2, unit_offset=True),
+                   [[5 / math.sqrt(37), 14 / math.sqrt(37), 1 / 5, 14 / 5]])
+
+    def test_l2_norm(self):
+        self.close(ref.l2_norm([[3, 4], [0, 0]]), [[0.6, 0.8], [0, 0]])
+        self.close(ref.l2_norm([[3, 4]], epsilon=10), [[0.3, 0.4]])
 
     def test_linear(self):
         x, w = [[1, 2]], [[1, 0, -1], [3, 1, -2]]
@@ -112,19 +123,43 @@ class Tokens(Close):
         self.close(ref.positions([[9, 9, 9]]), [[0, 1, 2]])
         self.close(ref.positions([[9, 9], [9, 9]], past=[4, 0]), [[4, 5], [0, 1]])
         self.close(ref.positions([[9, 9]], given=[[7, 3]]), [[7, 3]])
+        self.close(ref.positions([[9, 9, 9]], mask=[[0, 5, 1]]), [[0, 0, 1]])
+        self.close(ref.positions([[9, 9], [9, 9]], past=[3, 0], mask=[[1, 0, 1, 1], [0, 1, 0, 0]]), [[2, 2], [0, 0]])
+        self.close(ref.positions([[8, 1, 9, 1, 2]], pad=1), [[2, 1, 3, 1, 4]])
 
     def test_positional_encoding(self):
         self.close(ref.positional_encoding([[0, 1]], 4), [[[0, 1, 0, 1], [math.sin(1), math.cos(1), math.sin(0.01), math.cos(0.01)]]])
         self.assertEqual(ref.positional_encoding([[1]], 3).shape, (1, 1, 3))
+        f = 10000 ** (-2 / 3)
+        self.close(ref.positional_encoding([[5]], 3, halves=True), [[[math.sin(5), math.sin(5 * f), math.cos(5)]]])
+
+    def test_rotary_table(self):
+        self.close(ref.rotary_frequencies(4), [1, 0.01])
+        self.close(ref.rotary_table([[3]], [0.5], scale=2), [[[2 * math.cos(1.5), 2 * math.sin(1.5)]]])
+        longer = ref.rotary_table([[1, 4], [1, 5]], [1], long_frequencies=[0.1], long_from=5)  # only the second row is longer
+        self.close(longer[:, 0], [[math.cos(1), math.sin(1)], [math.cos(0.1), math.sin(0.1)]])
+        # 8 positions of 4, factor 3: g = 3·8/4 - 2 = 4, and of two frequencies the last is divided by g.
+        ntk = ref.rotary_table([[7]], [1, 0.5], long_from=4, ntk_factor=3)
+        self.close(ntk, [[[math.cos(7), math.cos(7 / 8), math.sin(7), math.sin(7 / 8)]]])
 
     def test_rotary(self):
         x = np.arange(1.0, 5.0).reshape(1, 1, 4)
-        self.close(ref.rotary(x, [[0]], 1), x)
         c, s, c2, s2 = math.cos(1), math.sin(1), math.cos(0.01), math.sin(0.01)
-        self.close(ref.rotary(x, [[1]], 1), [[[c - 3 * s, 2 * c2 - 4 * s2, s + 3 * c, 2 * s2 + 4 * c2]]])
-        self.close(ref.rotary(x, [[1]], 1, interleaved=True), [[[c - 2 * s, s + 2 * c, 3 * c2 - 4 * s2, 3 * s2 + 4 * c2]]])
-        self.close(ref.rotary(x, [[1]], 2), [[[c - 2 * s, s + 2 * c, 3 * c - 4 * s, 3 * s + 4 * c]]])
-        self.close(ref.rotary(x, [[1]], 1, rotary_dim=2), [[[c - 2 * s, s + 2 * c, 3, 4]]])
+        four, two = [[[c, c2, s, s2]]], [[[c, s]]]
+        self.close(ref.rotary(x, [[[1, 1, 0, 0]]], 1), x)
+        self.close(ref.rotary(x, four, 1), [[[c - 3 * s, 2 * c2 - 4 * s2, s + 3 * c, 2 * s2 + 4 * c2]]])
+        self.close(ref.rotary(x, four, 1, interleaved=True), [[[c - 2 * s, s + 2 * c, 3 * c2 - 4 * s2, 3 * s2 + 4 * c2]]])
+        self.close(ref.rotary(x, two, 2), [[[c - 2 * s, s + 2 * c, 3 * c - 4 * s, 3 * s + 4 * c]]])
+        self.close(ref.rotary(x, two, 1), [[[c - 2 * s, s + 2 * c, 3, 4]]])
+
+    def test_pool(self):
+        x = [[[1, 10], [2, -20], [4, 0]]]
+        expected = {"first": [1, 10], "last": [2, -20], "mean": [1.5, -5], "max": [2, 10],
+                    "mean_sqrt": [3 / math.sqrt(2), -10 / math.sqrt(2)], "weighted_mean": [5 / 3, -10]}
+        for kind in ref.POOLS:
+            self.close(ref.pool(x, kind, [[1, 1, 0]]), [expected[kind]])
+            self.close(ref.pool(x, kind, [[0, 0, 0]]), [[1, 10] if kind == "first" else [0, 0]])
+        self.close(ref.pool(x, "weighted_mean", [[0, 1, 1]]), [[16 / 5, -8]])
 
     def test_shift_right(self):
         self.close(ref.shift_right([[5, 6, 7]]), [[0, 5, 6]])

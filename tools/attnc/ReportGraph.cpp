@@ -166,6 +166,9 @@ std::string GraphWriter::detailOf(Operation *op) {
     add(!attention.getMaskMod().empty(), "mask region");
   } else if (auto activation = dyn_cast<ActivationOp>(op)) {
     add(true, stringifyActivationKind(activation.getKind()));
+    add(bool(activation.getTimes()), "times");
+  } else if (auto pool = dyn_cast<PoolOp>(op)) {
+    add(true, stringifyPoolKind(pool.getKind()));
   } else if (auto linear = dyn_cast<LinearAttentionOp>(op)) {
     add(true, stringifyLinearRule(linear.getRule()));
     add(true, llvm::Twine(linear.getHeads()) + " heads");
