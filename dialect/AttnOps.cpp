@@ -53,6 +53,8 @@ ATTN_EFFECTS(LinearOp)
 ATTN_EFFECTS(LayerNormOp)
 ATTN_EFFECTS(RMSNormOp)
 ATTN_EFFECTS(L2NormOp)
+ATTN_EFFECTS(ScaleOp)
+ATTN_EFFECTS(SoftCapOp)
 ATTN_EFFECTS(ActivationOp)
 ATTN_EFFECTS(LogSoftmaxOp)
 ATTN_EFFECTS(ArgmaxOp)
@@ -106,7 +108,7 @@ void MergeAttentionOp::getEffects(Effects &effects) { addEffects(*this, {getInit
 Value getInit(Operation *op) {
   return llvm::TypeSwitch<Operation *, Value>(op)
       .Case<PositionsOp, EmbeddingOp, PositionalEncodingOp, ShiftRightOp, LinearOp, LayerNormOp, RMSNormOp,
-            L2NormOp, ActivationOp, LogSoftmaxOp, ArgmaxOp, SelectTokenOp, PoolOp, SplitHeadsOp, MergeHeadsOp,
+            L2NormOp, ScaleOp, SoftCapOp, ActivationOp, LogSoftmaxOp, ArgmaxOp, SelectTokenOp, PoolOp, SplitHeadsOp, MergeHeadsOp,
             RotaryTableOp, RotaryOp, AttentionOp, PackKeysOp, PackValuesOp, CacheReadOp, BlockRangeOp, RelativeBiasOp, OnlineAttentionOp, MergeAttentionOp>([](auto op) { return op.getInit(); })
       .Case([](LinearAttentionOp op) { return op.getInit(); })
       .Default([](Operation *) { return Value(); });
@@ -153,6 +155,8 @@ ATTN_SHAPE(ShiftRightOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(LayerNormOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(RMSNormOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(L2NormOp, shapes.push_back(sizes(b, loc, getInput()));)
+ATTN_SHAPE(ScaleOp, shapes.push_back(sizes(b, loc, getInput()));)
+ATTN_SHAPE(SoftCapOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(ActivationOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(LogSoftmaxOp, shapes.push_back(sizes(b, loc, getInput()));)
 ATTN_SHAPE(RotaryOp, shapes.push_back(sizes(b, loc, getInput()));)

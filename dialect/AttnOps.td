@@ -144,6 +144,23 @@ class Attn_UnaryOp<string mnemonic, dag extra = (ins)> : Attn_DualOp<mnemonic> {
   let results = (outs Optional<Attn_FloatTensor>:$result);
 }
 
+def Attn_ScaleOp : Attn_UnaryOp<"scale", (ins F64Attr:$factor)> {
+  let summary = "a tensor times a number";
+  let description = [{
+    `factor·x`: scaled embeddings (Vaswani et al. 2017, section 3.4), logits (T5).
+    Constraints: (C1) result has the input's type. (C2) `factor` is finite.
+  }];
+  let assemblyFormat = [{ $input `by` $factor (`outs` $init^)? attr-dict `:` functional-type(operands, results) }];
+}
+
+def Attn_SoftCapOp : Attn_UnaryOp<"soft_cap", (ins F64Attr:$cap)> {
+  let summary = "values squeezed into -cap to cap (Gemma Team 2024)";
+  let description = [{
+    `cap·tanh(x/cap)`. Constraints: (C1) result has the input's type. (C2) `cap` is finite and positive.
+  }];
+  let assemblyFormat = [{ $input `at` $cap (`outs` $init^)? attr-dict `:` functional-type(operands, results) }];
+}
+
 def Attn_ActivationOp : Attn_DualOp<"activation", [AttrSizedOperandSegments]> {
   let summary = "elementwise activation, optionally times another tensor";
   let description = [{

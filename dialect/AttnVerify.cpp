@@ -97,6 +97,18 @@ LogicalResult L2NormOp::verify() {
                                                                  : verifySame(*this, getInput(), getInit());
 }
 
+LogicalResult ScaleOp::verify() {
+  if (!getFactor().isFinite()) // C2
+    return emitOpError("expected a finite factor");
+  return failed(expectStaticLast(*this, "input", getInput(), 1)) ? failure() : verifySame(*this, getInput(), getInit());
+}
+
+LogicalResult SoftCapOp::verify() {
+  if (!getCap().isFinite() || getCap().isNegative() || getCap().isZero()) // C2
+    return emitOpError("expected a finite cap above 0");
+  return failed(expectStaticLast(*this, "input", getInput(), 1)) ? failure() : verifySame(*this, getInput(), getInit());
+}
+
 LogicalResult ActivationOp::verify() {
   if (failed(verifySame(*this, getInput(), getInit()))) // C1
     return failure();

@@ -10,6 +10,7 @@
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
@@ -19,13 +20,24 @@ using namespace mlir;
 
 namespace attnc {
 
-ArrayRef<Family> families() {
-  static const Family table[] = {
-      {"bert", "BERT: post-norm encoder with learned positions and token types", importBert},
-      {"gpt2", "GPT-2: pre-norm decoder with learned positions", importGPT2},
+static std::vector<Family> &table() {
+  static std::vector<Family> table = {
+      {"gemma", "decoder", "norms times 1 + weight, scaled embeddings", importGemma},
+      {"gemma2", "decoder", "Gemma, norms after each part, soft caps of scores and logits, alternating windows", importGemma2},
+      {"gemma3_text", "decoder", "Gemma 2, norms of queries and keys, a rotary base of their own for windows", importGemma3},
+      {"gpt2", "decoder", "learned positions, scores scaled by layer, tied or own head, any activation", importGPT2},
+      {"llama", "decoder", "RMS norm, grouped queries, gated MLP; rotary: default, linear, dynamic, yarn, longrope, llama3", importLlama},
+      {"mistral", "decoder", "Llama with a window", importMistral},
+      {"phi3", "decoder", "Llama with one tensor for queries, keys and values and one for gate and up, partial rotary, longrope", importPhi3},
+      {"qwen2", "decoder", "Llama with biases of queries, keys and values, windows in some layers", importQwen2},
+      {"qwen3", "decoder", "Llama with norms of queries and keys", importQwen3},
+      {"bert", "encoder", "post-norm, learned positions, token types; with or without pooler, names of the first checkpoints", importBert},
   };
   return table;
 }
+
+ArrayRef<Family> families() { return table(); }
+void registerFamily(const Family &family) { table().push_back(family); }
 
 /// The directory's base name as an identifier, "model" if it has none.
 static std::string moduleName(StringRef directory) {
@@ -196,6 +208,20 @@ llvm::Expected<WeightSet> openWeights(ModuleOp module, StringRef moduleDirectory
   if (llvm::Error error = problems.take("weights"))
     return std::move(error);
   return weights;
+}
+
+std::vector<StringRef> unusedTensors(ModuleOp module, const WeightSet &weights) {
+  std::vector<StringRef> unused = weights.tensorNames();
+  llvm::StringSet<> used;
+  Problems problems; // openWeights reports them
+  for (auto parameter : module.getOps<ml_program::GlobalOp>())
+    if (isa_and_nonnull<ml_program::ExternAttr>(parameter.getValueAttr()))
+      for (const Source &source : sourcesOf(parameter, problems)) {
+        used.insert(source.name);
+        used.insert(source.name.take_front(source.name.rfind('['))); // of a view
+      }
+  llvm::erase_if(unused, [&](StringRef name) { return used.contains(name); });
+  return unused;
 }
 
 } // namespace attnc

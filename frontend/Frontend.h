@@ -18,16 +18,19 @@ struct ImportOptions {
   StorageType dtype = StorageType::AsStored;
 };
 
-/// One model family. To add one: a file with its importer and a row in Frontend.cpp.
+/// One model family. To add one: a file with its importer in families/ and a row in Frontend.cpp; outside of this
+/// repository, `registerFamily` before anything else (docs/models.md).
 struct Family {
-  llvm::StringRef modelType; // `model_type` of config.json
-  llvm::StringRef description;
+  llvm::StringRef modelType;  // `model_type` of config.json
+  llvm::StringRef kind;       // decoder, encoder or encoder–decoder
+  llvm::StringRef particular; // what sets it apart, for people
   /// Checks the configuration and every tensor, then fills `ImportContext::module`.
   llvm::Error (*import)(ImportContext &);
 };
 
-/// Every family that can be imported.
+/// Every family that can be imported, sorted by kind.
 llvm::ArrayRef<Family> families();
+void registerFamily(const Family &family);
 
 /// Imports a Hugging Face model directory: config.json, model.safetensors (or its index and shards), and
 /// generation_config.json if there is one. Loads the dialects it needs into `context`. The module names its weights
@@ -41,6 +44,9 @@ llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> importDirectory(mlir::MLIRCont
 /// every `#ml_program.extern` parameter is made of: the tensors named in its `attn.source` (default: its symbol) exist,
 /// have the right shapes (before packing, if it has `attn.pack`) and a float type. Lists up to 20 mismatches.
 llvm::Expected<WeightSet> openWeights(mlir::ModuleOp module, llvm::StringRef moduleDirectory);
+
+/// Names of the tensors that no parameter of the module is made of, sorted.
+std::vector<llvm::StringRef> unusedTensors(mlir::ModuleOp module, const WeightSet &weights);
 
 } // namespace attnc
 

@@ -214,6 +214,18 @@ Value GraphBuilder::layerNorm(const Twine &name, Value input, double epsilon, bo
   return create<attn::LayerNormOp>(input.getType(), {input, gamma, beta}, properties);
 }
 
+Value GraphBuilder::rmsNorm(const Twine &name, Value input, double epsilon, int64_t groups, bool unitOffset) {
+  std::string n = name.str();
+  at(n);
+  attn::RMSNormOp::Properties properties;
+  properties.epsilon = getF64FloatAttr(epsilon);
+  properties.groups = getI64IntegerAttr(groups);
+  if (unitOffset)
+    properties.unit_offset = getUnitAttr();
+  return create<attn::RMSNormOp>(input.getType(), {input, parameter(n + ".weight", {features(input) / groups})},
+                                 properties);
+}
+
 //===----------------------------------------------------------------------===//
 // Ops without
 //===----------------------------------------------------------------------===//
@@ -239,7 +251,7 @@ Value GraphBuilder::activation(Value input, attn::ActivationKind kind, Value tim
     return input;
   attn::ActivationOp::Properties properties;
   properties.kind = attn::ActivationKindAttr::get(getContext(), kind);
-  return create<attn::ActivationOp>(input.getType(), {input}, properties);
+  return create<attn::ActivationOp>(input.getType(), {input, times}, properties);
 }
 
 Value GraphBuilder::add(Value a, Value b) { return arith::AddFOp::create(*this, a, b); }
@@ -272,7 +284,40 @@ Value GraphBuilder::positions(Value ids, Value given, Value cache) {
   return create<attn::PositionsOp>(ids.getType(), {ids, given, cache});
 }
 
-Value GraphBuilder::scale(Value, double) { llvm_unreachable("todo"); }
+Value GraphBuilder::scale(Value input, double by) {
+  attn::ScaleOp::Properties properties;
+  properties.factor = getF64FloatAttr(by);
+  return create<attn::ScaleOp>(input.getType(), {input}, properties);
+}
+
+Value GraphBuilder::softCap(Value input, double cap) {
+  attn::SoftCapOp::Properties properties;
+  properties.cap = getF64FloatAttr(cap);
+  return create<attn::SoftCapOp>(input.getType(), {input}, properties);
+}
+
+Value GraphBuilder::rotaryTable(Value positions, const Rotary &rotary) {
+  attn::RotaryTableOp::Properties properties;
+  properties.frequencies = getDenseF64ArrayAttr(rotary.frequencies);
+  properties.scale = getF64FloatAttr(rotary.scale);
+  if (!rotary.longFrequencies.empty())
+    properties.long_frequencies = getDenseF64ArrayAttr(rotary.longFrequencies);
+  if (rotary.longFrom)
+    properties.long_from = getI64IntegerAttr(*rotary.longFrom);
+  if (rotary.ntkFactor)
+    properties.ntk_factor = getF64FloatAttr(*rotary.ntkFactor);
+  SmallVector<int64_t> shape(cast<RankedTensorType>(positions.getType()).getShape());
+  shape.push_back(2 * rotary.frequencies.size());
+  return create<attn::RotaryTableOp>(f32(shape), {positions}, properties);
+}
+
+Value GraphBuilder::rotary(Value input, Value table, int64_t heads, bool interleaved) {
+  attn::RotaryOp::Properties properties;
+  properties.heads = getI64IntegerAttr(heads);
+  if (interleaved)
+    properties.interleaved = getUnitAttr();
+  return create<attn::RotaryOp>(input.getType(), {input, table}, properties);
+}
 
 Value GraphBuilder::attention(const Stack &stack, Value query, Value key, Value value,
                               const AttentionOptions &options) {

@@ -110,6 +110,8 @@ public:
   mlir::Value activation(mlir::Value input, attn::ActivationKind kind, mlir::Value times = {});
   mlir::Value add(mlir::Value a, mlir::Value b);
   mlir::Value scale(mlir::Value input, double by);
+  /// cap · tanh(input / cap).
+  mlir::Value softCap(mlir::Value input, double cap);
   /// `input [batch, seq, features]` cut along its features into parts of these widths.
   llvm::SmallVector<mlir::Value> split(mlir::Value input, llvm::ArrayRef<int64_t> widths);
   /// The first token of `input [batch, seq, features]`: [batch, features].

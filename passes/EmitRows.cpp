@@ -52,6 +52,33 @@ struct EmitL2Norm : RowPattern<L2NormOp> {
   }
 };
 
+/// `map(x)` of every element.
+template <typename Op> void mapRows(Emit &e, Op op, function_ref<Value(Value)> map) {
+  e.loop(e.idx(0), e.dim(op.getInput(), 0), 1, [&](Value r) {
+    e.overVectors(lastDim(op.getInput()), {}, [&](Value j, Value mask, ValueRange) -> SmallVector<Value> {
+      e.store(map(e.load(op.getInput(), {r, j}, mask)), op.getInit(), {r, j}, mask);
+      return {};
+    });
+  });
+}
+
+struct EmitScale : RowPattern<ScaleOp> {
+  using RowPattern::RowPattern;
+  void emit(Emit &e, ScaleOp op) const override {
+    mapRows(e, op, [&](Value x) { return e.mulf(x, e.splat(op.getFactor().convertToDouble())); });
+  }
+};
+
+struct EmitSoftCap : RowPattern<SoftCapOp> {
+  using RowPattern::RowPattern;
+  void emit(Emit &e, SoftCapOp op) const override {
+    double cap = op.getCap().convertToDouble();
+    mapRows(e, op, [&](Value x) {
+      return e.mulf(emitActivation(e, ActivationKind::tanh, e.mulf(x, e.splat(1 / cap))), e.splat(cap));
+    });
+  }
+};
+
 struct EmitActivationOp : RowPattern<ActivationOp> {
   using RowPattern::RowPattern;
   void emit(Emit &e, ActivationOp op) const override {
@@ -287,7 +314,7 @@ template <typename Op> struct EmitHeads : RowPattern<Op> {
 } // namespace
 
 void populateEmitRows(RewritePatternSet &patterns, TargetAttr target) {
-  patterns.add<EmitNorm<LayerNormOp>, EmitNorm<RMSNormOp>, EmitL2Norm, EmitActivationOp, EmitLogSoftmax, EmitArgmax,
+  patterns.add<EmitNorm<LayerNormOp>, EmitNorm<RMSNormOp>, EmitL2Norm, EmitScale, EmitSoftCap, EmitActivationOp, EmitLogSoftmax, EmitArgmax,
                EmitEmbedding, EmitSelectToken, EmitPool, EmitShiftRight, EmitHeads<SplitHeadsOp>, EmitHeads<MergeHeadsOp>>(
       patterns.getContext(), target);
 }

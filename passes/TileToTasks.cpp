@@ -149,7 +149,7 @@ struct TileToTasks : impl::TileToTasksBase<TileToTasks> {
                   return op->emitOpError("of f64 is not yet lowered");
                 })
                 .Case([&](LinearAttentionOp op) { return tileLinearAttention(tiler, op); })
-                .Case<LayerNormOp, RMSNormOp, L2NormOp, ActivationOp, EmbeddingOp, LogSoftmaxOp, ArgmaxOp, RotaryOp,
+                .Case<LayerNormOp, RMSNormOp, L2NormOp, ScaleOp, SoftCapOp, ActivationOp, EmbeddingOp, LogSoftmaxOp, ArgmaxOp, RotaryOp,
                       PositionalEncodingOp>([&](Operation *op) { return tileRows(tiler, op); })
                 .Default(std::optional<LogicalResult>());
         if (!tiled)

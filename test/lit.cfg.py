@@ -33,6 +33,8 @@ for tool in ["attn-generate", "attn-tokenize", "attn-bench", "attn-opt", "attn-r
     config.substitutions.append(("%" + tool, os.path.join(bin_dir, tool)))
 config.substitutions += [
     ("%fake_model", os.path.join(build, "test", "runtime", "libfake_model.so")),
+    # Sanitized compilers take their time: one directory of each family.
+    ("%models", python + " " + os.path.join(source, "test", "e2e", "models.py") + (" --first" if config.attn_sanitize else "")),
     ("%fixtures", os.path.join(source, "test", "fixtures")),
     ("%python", python),
     ("%build", build),

@@ -10,6 +10,14 @@ struct ImportContext;
 
 llvm::Error importBert(ImportContext &import);
 llvm::Error importGPT2(ImportContext &import);
+llvm::Error importGemma(ImportContext &import);
+llvm::Error importGemma2(ImportContext &import);
+llvm::Error importGemma3(ImportContext &import);
+llvm::Error importLlama(ImportContext &import);
+llvm::Error importMistral(ImportContext &import);
+llvm::Error importPhi3(ImportContext &import);
+llvm::Error importQwen2(ImportContext &import);
+llvm::Error importQwen3(ImportContext &import);
 
 } // namespace attnc
 

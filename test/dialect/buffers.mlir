@@ -35,6 +35,10 @@ func.func @features(%x: memref<?x8xf32>, %w: memref<1x8x16xf32>, %g: memref<8xf3
   attn.activation silu %x times %x outs %z : (memref<?x8xf32>, memref<?x8xf32>, memref<?x8xf32>) -> ()
   // CHECK: attn.l2_norm %arg0 outs %arg5 :
   attn.l2_norm %x outs %z : (memref<?x8xf32>, memref<?x8xf32>) -> ()
+  // CHECK: attn.scale %arg0 by 2.000000e+00 outs %arg5 :
+  attn.scale %x by 2.0 outs %z : (memref<?x8xf32>, memref<?x8xf32>) -> ()
+  // CHECK: attn.soft_cap %arg0 at 2.000000e+00 outs %arg5 :
+  attn.soft_cap %x at 2.0 outs %z : (memref<?x8xf32>, memref<?x8xf32>) -> ()
   // CHECK: attn.pool mean %arg7 mask %arg8 outs %arg4 :
   attn.pool mean %t mask %m outs %y : (memref<?x?x4xf32>, memref<?x?xi64>, memref<?x4xf32>) -> ()
   // CHECK: attn.log_softmax %arg0 outs %arg5 :

@@ -290,6 +290,69 @@ func.func @l2_norm_dynamic(%x: tensor<2x?xf32>) {
 
 // -----
 
+// scale C1
+func.func @scale_result(%x: tensor<2x8xf32>) {
+  // expected-error @below {{expected result of shape [2x8], got [2x4]}}
+  %0 = attn.scale %x by 2.0 : (tensor<2x8xf32>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+// scale C1
+func.func @scale_dynamic(%x: tensor<2x?xf32>) {
+  // expected-error @below {{expected input of rank at least 1 with a static last dimension, got 'tensor<2x?xf32>'}}
+  %0 = attn.scale %x by 2.0 : (tensor<2x?xf32>) -> tensor<2x?xf32>
+  return
+}
+
+// -----
+
+// soft_cap C1
+func.func @soft_cap_result(%x: tensor<2x8xf32>) {
+  // expected-error @below {{expected result of shape [2x8], got [2x4]}}
+  %0 = attn.soft_cap %x at 2.0 : (tensor<2x8xf32>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+// soft_cap C1
+func.func @soft_cap_dynamic(%x: tensor<2x?xf32>) {
+  // expected-error @below {{expected input of rank at least 1 with a static last dimension, got 'tensor<2x?xf32>'}}
+  %0 = attn.soft_cap %x at 2.0 : (tensor<2x?xf32>) -> tensor<2x?xf32>
+  return
+}
+
+// -----
+
+// scale C2
+func.func @scale_infinite(%x: tensor<2x8xf32>) {
+  // expected-error @below {{expected a finite factor}}
+  %0 = attn.scale %x by 0x7FF0000000000000 : (tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// soft_cap C2
+func.func @soft_cap_zero(%x: tensor<2x8xf32>) {
+  // expected-error @below {{expected a finite cap above 0}}
+  %0 = attn.soft_cap %x at 0.0 : (tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// soft_cap C2
+func.func @soft_cap_negative(%x: tensor<2x8xf32>) {
+  // expected-error @below {{expected a finite cap above 0}}
+  %0 = attn.soft_cap %x at -1.0 : (tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
 // activation C1
 func.func @activation_result(%x: tensor<2x8xf32>) {
   // expected-error @below {{expected result element type 'f32', got 'f16'}}

@@ -61,6 +61,10 @@ func.func @features(%x: tensor<?x?x8xf32>, %w: tensor<8x4xf16>, %wt: tensor<4x8x
     : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   // CHECK: attn.l2_norm %arg0 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   %unit = attn.l2_norm %x : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  // CHECK: attn.scale %arg0 by 5.000000e-01 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %scaled = attn.scale %x by 0.5 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  // CHECK: attn.soft_cap %arg0 at 3.000000e+01 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %capped = attn.soft_cap %x at 30.0 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   // CHECK: attn.log_softmax %arg0 :
   %8 = attn.log_softmax %x : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   // CHECK: attn.argmax %arg0 : (tensor<?x?x8xf32>) -> tensor<?x?xi64>

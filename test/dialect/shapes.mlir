@@ -15,7 +15,9 @@ func.func @features(%x: tensor<?x?x8xf32>, %w: tensor<8x4xf32>, %g: tensor<8xf32
   %2 = attn.activation relu %1 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   %gated = attn.activation silu %2 times %2 : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   %unit = attn.l2_norm %gated : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %3 = attn.log_softmax %unit : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %scaled = attn.scale %unit by 0.5 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %capped = attn.soft_cap %scaled at 30.0 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %3 = attn.log_softmax %capped : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   %4 = attn.shift_right %3 : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   %5 = attn.linear %4, %w : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
   %d0 = tensor.dim %5, %c0 : tensor<?x?x4xf32>

@@ -1,5 +1,5 @@
 # RUN: %python %s
-"""attn.activation over the whole range of its input: no NaN, no overflow, right signs."""
+"""attn.activation, attn.scale and attn.soft_cap over the whole range of their input: no NaN, no overflow, right signs."""
 import numpy as np
 
 from harness import Model, Module, Report, compile_module, each_variant, tensor
@@ -16,6 +16,9 @@ for kind, options in GATED.items():
     module.entry("gated_" + kind, [("x", x_type, ["batch", "seq"]), ("t", x_type, ["batch", "seq"])], [("y", x_type, "%y")],
                  "%%y = attn.activation %s %%x times %%t {%s} : (%s, %s) -> %s" % (
                      kind, ", ".join("%s = %s : f64" % option for option in options.items()), x_type, x_type, x_type))
+SCALED = {"scale": ("attn.scale %x by 5.477", lambda x: 5.477 * x), "soft_cap": ("attn.soft_cap %x at 30.0", lambda x: 30 * np.tanh(x / 30))}
+for name, (text, _) in SCALED.items():
+    module.entry(name, [("x", x_type, ["batch", "seq"])], [("y", x_type, "%y")], "%%y = %s : (%s) -> %s" % (text, x_type, x_type))
 path = compile_module(module)
 # Exact points, the neighbourhood of zero, and magnitudes up to where exp overflows and beyond.
 points = np.concatenate([[0.0, -0.0, 1, -1, 3, -3, 6, 0.5], np.logspace(-6, 4, 100), -np.logspace(-6, 4, 100),
@@ -44,4 +47,6 @@ for variant in each_variant(path):
             report.expect("%s %s times NaN" % (variant, kind),
                           np.isnan(model.run("gated_" + kind, {"x": np.ones_like(nan), "t": nan})["y"]).all(),
                           "NaN became a number")
+        for name, (_, reference_op) in SCALED.items():
+            report.close("%s %s" % (variant, name), model.run(name, {"x": points})["y"], reference_op(points.astype(float)), 1e-6)
 report.finish()

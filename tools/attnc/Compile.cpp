@@ -364,6 +364,9 @@ llvm::Error Compiler::chooseWeights() {
   if (!opened)
     return opened.takeError();
   weights.emplace(std::move(*opened));
+  if (options.verbose)
+    for (llvm::StringRef name : unusedTensors(*works[0].module, *weights))
+      llvm::errs() << "             not used: " << name << "\n";
   return checkWeights(parameters, *weights);
 }
 

@@ -1,5 +1,6 @@
 //===- Options.cpp - attnc's command line ------------------------------------------------------------===//
 #include "Options.h"
+#include "Describe.h"
 #include "passes/Pipeline.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -30,6 +31,9 @@ static cl::opt<std::string> weights("weights",
                                     cl::value_desc("inside|beside|FILE"), cl::cat(category));
 static cl::opt<std::string> modelName("name", cl::desc("Name of the model; an archive exports NAME_attn_query"),
                                       cl::value_desc("NAME"), cl::cat(category));
+static cl::opt<bool> describeOnly("describe", cl::desc("Say what the directory INPUT holds and whether it is supported; compile nothing"),
+                                  cl::cat(category));
+static cl::opt<bool> listOnly("list-models", cl::desc("Print the model families that can be imported"), cl::cat(category));
 static cl::opt<bool> remarks("remarks", cl::desc("Say why ops did not fuse"), cl::cat(category));
 static cl::opt<std::string> report("report", cl::desc("Write a page with the graph, costs, memory plan and remarks"),
                                    cl::value_desc("FILE.html"), cl::cat(category));
@@ -61,6 +65,7 @@ static const char *const overview =
     "attnc: compile an attention model ahead of time\n\n"
     "  attnc gpt2/ -o gpt2.so                          a Hugging Face directory; also writes gpt2.h\n"
     "  attnc block.mlir -o block.so --target=native    a hand-written graph, for this CPU only\n"
+    "  attnc gpt2/ --describe                          its sizes, memory, entries\n"
     "  attnc gpt2/ --emit=fused                        print a stage; it can be edited and fed back in\n"
     "  attnc gpt2/ -o libgpt2.a --emit=archive --name=gpt2\n";
 
@@ -81,9 +86,10 @@ static void printExtraHelp() {
   for (const Backend &backend : backends())
     for (const TargetRow &target : backend.targets)
       row(target.name, ("backend " + backend.name).str());
-  out << "\nModel families:\n";
+  out << "\nModel families (--list-models says more):\n ";
   for (const Family &family : families())
-    row(family.modelType, family.description);
+    out << " " << family.modelType;
+  out << "\n";
 }
 
 //===----------------------------------------------------------------------===//
@@ -172,6 +178,9 @@ static llvm::Error parseOutput(Options &options) {
   if (input.empty())
     return fail("expected INPUT, a model directory or .mlir file, got none: see attnc --help");
   options.input = input;
+  options.describe = describeOnly;
+  if (options.describe)
+    return llvm::Error::success();
   bool text = options.product == Product::Stage || options.product == Product::Assembly;
   options.output = output;
   if (options.output.empty() && text)
@@ -217,6 +226,10 @@ llvm::Expected<Options> parseOptions(int argc, char **argv) {
       return fail(""); // a missing value, which cl printed itself
     message[0] = llvm::toLower(message[0]);
     return fail(message + ": see attnc --help");
+  }
+  if (listOnly) {
+    listModels(llvm::outs());
+    std::exit(0);
   }
   Options options;
   for (auto parse : {parseEmit, parseTypes, parseWeights, parseName, parseOutput, parseReport})

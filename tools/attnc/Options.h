@@ -18,6 +18,7 @@ struct Options {
   std::string stage; ///< the stage to stop after, with Product::Stage
   TargetSelection targets;
   bool targetGiven = false;
+  bool describe = false; ///< --describe: nothing is written
   StorageType dtype = StorageType::AsStored;
   bool bf16Math = false; ///< --math=bf16
   WeightsPlace weights = WeightsPlace::Automatic;
