@@ -2,7 +2,6 @@
 #include "frontend/Decoder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
 using llvm::StringRef;
@@ -27,9 +26,6 @@ Value Decoder::run(const Inputs &inputs) {
   stack.mask = inputs.mask;
   stack.cache = inputs.cache;
   Value x = embed(inputs, stack);
-  auto hidden = b.f32({kDynamic, kDynamic, width});
-  if (x.getType() != hidden) // so that decode runs the layers of prefill
-    x = tensor::CastOp::create(b, hidden, x);
   for (int64_t index = 0; index < layers; ++index) {
     if (stack.cache)
       stack.layer = arith::ConstantIndexOp::create(b, index);
@@ -65,7 +61,9 @@ void Decoder::cached(StringRef name, int64_t seq) {
                                {"logits_index", b.i64({kDynamic}), {"batch"}, /*optional=*/true},
                                {"", cache, {}}},
                               bounds);
-  Value x = run({func.getArgument(0), func.getArgument(1), func.getArgument(2), func.getArgument(4)});
+  // Dynamic, so that decode runs the layers of prefill.
+  auto tokensOf = [&](unsigned i) { return b.cast(b.i64({kDynamic, kDynamic}), func.getArgument(i)); };
+  Value x = run({tokensOf(0), func.getArgument(1), tokensOf(2), func.getArgument(4)});
   b.at("select_token");
   x = b.create<attn::SelectTokenOp>(b.f32({kDynamic, width}), {x, func.getArgument(3)});
   b.results(func, {{"logits", head(x), {"batch"}}});

@@ -186,7 +186,7 @@ llvm::Error GraphBuilder::finish() { return problems.take(import.directory); }
 // Ops with parameters
 //===----------------------------------------------------------------------===//
 
-static int64_t features(Value value) { return cast<RankedTensorType>(value.getType()).getShape().back(); }
+static int64_t features(Value value) { return mlir::cast<RankedTensorType>(value.getType()).getShape().back(); }
 
 Value GraphBuilder::linear(const Twine &name, Value input, int64_t columns, bool bias) {
   std::string n = name.str();
@@ -197,10 +197,7 @@ Value GraphBuilder::linear(const Twine &name, Value input, int64_t columns, bool
 
 Value GraphBuilder::embedding(const Twine &name, Value ids, int64_t entries, int64_t width) {
   std::string n = name.str();
-  at(n);
-  SmallVector<int64_t> shape(cast<RankedTensorType>(ids.getType()).getShape());
-  shape.push_back(width);
-  return create<attn::EmbeddingOp>(f32(shape), {ids, parameter(n + ".weight", {entries, width})});
+  return at(n).lookUp(parameter(n + ".weight", {entries, width}), ids);
 }
 
 Value GraphBuilder::layerNorm(const Twine &name, Value input, double epsilon, bool bias) {
@@ -232,14 +229,14 @@ Value GraphBuilder::rmsNorm(const Twine &name, Value input, double epsilon, int6
 
 /// `like`'s shape with `last` features, in f32.
 static RankedTensorType withFeatures(Value like, int64_t last) {
-  auto type = cast<RankedTensorType>(like.getType());
+  auto type = mlir::cast<RankedTensorType>(like.getType());
   SmallVector<int64_t> shape(type.getShape());
   shape.back() = last;
   return RankedTensorType::get(shape, Float32Type::get(type.getContext()));
 }
 
 Value GraphBuilder::product(Value input, Value weight, Value bias, bool transposed) {
-  int64_t columns = cast<RankedTensorType>(weight.getType()).getDimSize(transposed ? 0 : 1);
+  int64_t columns = mlir::cast<RankedTensorType>(weight.getType()).getDimSize(transposed ? 0 : 1);
   attn::LinearOp::Properties properties;
   if (transposed)
     properties.transpose_weight = getUnitAttr();
@@ -252,6 +249,10 @@ Value GraphBuilder::activation(Value input, attn::ActivationKind kind, Value tim
   attn::ActivationOp::Properties properties;
   properties.kind = attn::ActivationKindAttr::get(getContext(), kind);
   return create<attn::ActivationOp>(input.getType(), {input, times}, properties);
+}
+
+Value GraphBuilder::cast(RankedTensorType type, Value value) {
+  return value.getType() == type ? value : tensor::CastOp::create(*this, type, value).getResult();
 }
 
 Value GraphBuilder::add(Value a, Value b) { return arith::AddFOp::create(*this, a, b); }
@@ -296,6 +297,32 @@ Value GraphBuilder::softCap(Value input, double cap) {
   return create<attn::SoftCapOp>(input.getType(), {input}, properties);
 }
 
+/// `ids`' shape and `width` features, in f32.
+static RankedTensorType perToken(Value ids, int64_t width) {
+  auto type = mlir::cast<RankedTensorType>(ids.getType());
+  SmallVector<int64_t> shape(type.getShape());
+  shape.push_back(width);
+  return RankedTensorType::get(shape, Float32Type::get(type.getContext()));
+}
+
+Value GraphBuilder::lookUp(Value table, Value ids) {
+  return create<attn::EmbeddingOp>(perToken(ids, features(table)), {ids, table});
+}
+
+Value GraphBuilder::positionalEncoding(Value positions, int64_t width) {
+  attn::PositionalEncodingOp::Properties properties;
+  properties.halves = getUnitAttr();
+  return create<attn::PositionalEncodingOp>(perToken(positions, width), {positions}, properties);
+}
+
+Value GraphBuilder::relativeBias(Value table, int64_t maxDistance, bool bidirectional) {
+  attn::RelativeBiasOp::Properties properties;
+  properties.max_distance = getI64IntegerAttr(maxDistance);
+  if (bidirectional)
+    properties.bidirectional = getUnitAttr();
+  return create<attn::RelativeBiasOp>(f32({features(table), 2 * maxDistance + 1}), {table}, properties);
+}
+
 Value GraphBuilder::rotaryTable(Value positions, const Rotary &rotary) {
   attn::RotaryTableOp::Properties properties;
   properties.frequencies = getDenseF64ArrayAttr(rotary.frequencies);
@@ -306,9 +333,7 @@ Value GraphBuilder::rotaryTable(Value positions, const Rotary &rotary) {
     properties.long_from = getI64IntegerAttr(*rotary.longFrom);
   if (rotary.ntkFactor)
     properties.ntk_factor = getF64FloatAttr(*rotary.ntkFactor);
-  SmallVector<int64_t> shape(cast<RankedTensorType>(positions.getType()).getShape());
-  shape.push_back(2 * rotary.frequencies.size());
-  return create<attn::RotaryTableOp>(f32(shape), {positions}, properties);
+  return create<attn::RotaryTableOp>(perToken(positions, 2 * rotary.frequencies.size()), {positions}, properties);
 }
 
 Value GraphBuilder::rotary(Value input, Value table, int64_t heads, bool interleaved) {
@@ -322,8 +347,8 @@ Value GraphBuilder::rotary(Value input, Value table, int64_t heads, bool interle
 Value GraphBuilder::attention(const Stack &stack, Value query, Value key, Value value,
                               const AttentionOptions &options) {
   int64_t kvHeads = options.kvHeads ? options.kvHeads : options.heads;
-  int64_t width = features(value) / kvHeads * options.heads;
-  if (stack.cache) {
+  int64_t width = features(query); // no family here has values of another head_dim
+  if (stack.cache && key) {
     create<attn::CacheAppendOp>(Type(), {key, value, stack.cache, stack.layer});
     key = value = Value();
   }

@@ -109,6 +109,8 @@ public:
   /// `activation(input)`, times `times` if that is not null.
   mlir::Value activation(mlir::Value input, attn::ActivationKind kind, mlir::Value times = {});
   mlir::Value add(mlir::Value a, mlir::Value b);
+  /// `value` as a tensor of this type, which is less static.
+  mlir::Value cast(mlir::RankedTensorType type, mlir::Value value);
   mlir::Value scale(mlir::Value input, double by);
   /// cap · tanh(input / cap).
   mlir::Value softCap(mlir::Value input, double cap);
@@ -122,10 +124,17 @@ public:
   mlir::Value rotaryTable(mlir::Value positions, const Rotary &rotary);
   /// `input [batch, seq, heads·head_dim]`, its pairs rotated by `table`.
   mlir::Value rotary(mlir::Value input, mlir::Value table, int64_t heads, bool interleaved = false);
+  /// Rows of `table [entries, width]`, for ids of any shape.
+  mlir::Value lookUp(mlir::Value table, mlir::Value ids);
+  /// Sines, then cosines, of `positions [batch, seq]`: [batch, seq, width].
+  mlir::Value positionalEncoding(mlir::Value positions, int64_t width);
+  /// `table [buckets, heads]` by distance, for AttentionOptions::relative.
+  mlir::Value relativeBias(mlir::Value table, int64_t maxDistance, bool bidirectional);
   /// A constant [values].
   mlir::Value constant(llvm::ArrayRef<float> values);
 
-  /// Attention to `key` and `value` of this run and, with a cache, of earlier ones; [batch, seq, heads·head_dim].
+  /// Attention to `key` and `value` of this run and, with a cache, of earlier ones; [batch, seq, heads·head_dim]. Without
+  /// `key` and `value` those in the cache.
   mlir::Value attention(const Stack &stack, mlir::Value query, mlir::Value key, mlir::Value value,
                         const AttentionOptions &options);
 
