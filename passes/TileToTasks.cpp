@@ -19,6 +19,38 @@ using namespace attn;
 constexpr int64_t kTasks = 64;     // aimed at for one product
 constexpr int64_t kRowBlock = 16;  // rows of one elementwise task
 
+/// Whether `size` is that of dimension d of a buffer.
+bool isSizeOf(OpFoldResult size, Value memref, int64_t d) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (!type.isDynamicDim(d))
+    return isConstantIntValue(size, type.getDimSize(d));
+  auto value = dyn_cast<Value>(size);
+  if (auto alloc = memref.getDefiningOp<memref::AllocOp>(); alloc && value == alloc.getDynamicSizes()[type.getDynamicDimIndex(d)])
+    return true;
+  auto dim = value ? value.getDefiningOp<memref::DimOp>() : memref::DimOp();
+  return dim && dim.getSource() == memref && dim.getConstantIndex() == d;
+}
+
+/// An operand of `op` by rows, as flattenRows: a contiguous buffer, or features first to last of one (attn-fuse-projections).
+FailureOr<Value> rowsOfOperand(Emit &e, Operation *op, Value memref, bool features = true) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (isContiguous(memref) || (type.getRank() == 1 + features && type.areTrailingDimsContiguous(1)))
+    return flattenRows(e, memref, features);
+  while (auto cast = memref.getDefiningOp<memref::CastOp>())
+    memref = cast.getSource();
+  auto slice = memref.getDefiningOp<memref::SubViewOp>();
+  auto isWhole = [&](int64_t d) {
+    return isConstantIntValue(slice.getMixedOffsets()[d], 0) && isSizeOf(slice.getMixedSizes()[d], slice.getSource(), d);
+  };
+  if (!features || !slice || !isContiguous(slice.getSource()) || slice.getSourceType().getRank() != type.getRank() ||
+      !llvm::all_of(slice.getMixedStrides(), [](OpFoldResult stride) { return isConstantIntValue(stride, 1); }) ||
+      !llvm::all_of(llvm::seq(type.getRank() - 1), isWhole))
+    return op->emitOpError("of a strided view is not yet lowered, except for a slice of features");
+  Value rows = flattenRows(e, slice.getSource());
+  return subview(e, rows, {e.b.getIndexAttr(0), slice.getMixedOffsets().back()},
+                 {e.dim(rows, 0), slice.getMixedSizes().back()});
+}
+
 /// `input` [rows, K] of `op` in bf16.
 Value roundRows(Emit &e, LinearOp op, Value input) {
   int64_t k = cast<MemRefType>(input.getType()).getDimSize(1);
@@ -47,16 +79,16 @@ LogicalResult tileLinear(Tiler &tiler, LinearOp op) {
   if (cast<MemRefType>(op.getWeight().getType()).getRank() == 2)
     return op.emitOpError("expected a packed weight: the weight of a linear must be a parameter");
   for (Value v : {input, init, residual})
-    if (v && !isContiguous(v) && cast<MemRefType>(v.getType()).getRank() > 2)
-      return op.emitOpError("of a strided view is not yet lowered");
-  for (Value v : {input, init, residual})
     if (v && e.elementOf(v).isF64())
       return op.emitOpError("of f64 is not yet lowered");
   int64_t n = cast<MemRefType>(init.getType()).getShape().back();
   int64_t panels = llvm::divideCeil(n, kPanel);
-  input = flattenRows(e, input);
-  init = flattenRows(e, init);
-  residual = residual ? flattenRows(e, residual) : Value();
+  for (Value *v : {&input, &init, &residual}) {
+    FailureOr<Value> rows = *v ? rowsOfOperand(e, op, *v) : FailureOr<Value>(Value());
+    if (failed(rows))
+      return failure();
+    *v = *rows;
+  }
   if (target.getBf16Dot() && e.elementOf(op.getWeight()).isBF16() && !e.elementOf(input).isBF16())
     input = roundRows(e, op, input);
   Value rows = e.dim(init, 0), scratch = tiler.scratch(linearScratch(target));
@@ -109,9 +141,10 @@ LogicalResult tileRows(Tiler &tiler, Operation *op) {
       continue;
     if (isa<FloatType>(type.getElementType()) && !type.getElementType().isF32())
       return op->emitOpError() << "of " << type.getElementType() << " activations is not yet lowered";
-    if (!isContiguous(operand) && type.getRank() > 2)
-      return op->emitOpError("of a strided view is not yet lowered");
-    flat.map(operand, flattenRows(e, operand, type.getRank() > leading));
+    FailureOr<Value> rows = rowsOfOperand(e, op, operand, type.getRank() > leading);
+    if (failed(rows))
+      return failure();
+    flat.map(operand, *rows);
   }
   Value rows = e.dim(flat.lookup(getInit(op)), 0);
   forTasks(e, e.divCeil(rows, kRowBlock), op, [&](Value task) {

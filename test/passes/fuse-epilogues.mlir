@@ -83,6 +83,16 @@ func.func @embeddings(%ids: tensor<?x?xi64>, %positions: tensor<?x?xi64>, %wte: 
 
 // -----
 
+// A gate stays a gate.
+// CHECK-LABEL: func.func @gated
+// CHECK-NEXT: attn.linear %arg0, %arg1 :
+// CHECK-NEXT: attn.activation silu %{{.*}} times %arg0
+func.func @gated(%x: tensor<2x8xf32>, %w: tensor<8x8xf32>) -> tensor<2x8xf32> {
+  %0 = attn.linear %x, %w : (tensor<2x8xf32>, tensor<8x8xf32>) -> tensor<2x8xf32>
+  %1 = attn.activation silu %0 times %x : (tensor<2x8xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
+  return %1 : tensor<2x8xf32>
+}
+
 // An addition of other things is left alone.
 // CHECK-LABEL: func.func @unrelated
 // CHECK-NEXT: arith.addf %arg0, %arg1

@@ -70,3 +70,20 @@ func.func @first_token(%x: tensor<?x?x8xf32> {attn.dims = ["batch", "seq"]}) -> 
   %0 = tensor.extract_slice %x[0, 0, 0] [%batch, 1, 8] [1, 1, 1] : tensor<?x?x8xf32> to tensor<?x8xf32>
   return %0 : tensor<?x8xf32>
 }
+
+// Masks and tables are of the tokens of their input.
+// CHECK-LABEL: @masks(
+// CHECK-SAME: tensor<?x?x8xf32> {attn.dims = ["d0", "d1"]
+// CHECK-SAME: tensor<?x?xi64> {attn.dims = ["d0", "d1"]
+// CHECK-SAME: tensor<?x?xi64> {attn.dims = ["d0", "d1"]
+// CHECK-SAME: tensor<?x?x4xf32> {attn.dims = ["d0", "d1"]
+// CHECK-SAME: tensor<?x?x8xf32> {attn.dims = ["d0", "d1"]
+// CHECK-SAME: -> (tensor<?x8xf32> {attn.dims = ["d0"]
+func.func @masks(%x: tensor<?x?x8xf32>, %m: tensor<?x?xi64>, %ids: tensor<?x?xi64>, %t: tensor<?x?x4xf32>,
+                 %u: tensor<?x?x8xf32>) -> (tensor<?x8xf32>, tensor<?x?xi64>) {
+  %p = attn.positions %ids mask %m : (tensor<?x?xi64>, tensor<?x?xi64>) -> tensor<?x?xi64>
+  %r = attn.rotary %x by %t heads 2 : (tensor<?x?x8xf32>, tensor<?x?x4xf32>) -> tensor<?x?x8xf32>
+  %g = attn.activation silu %r times %u : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %0 = attn.pool mean %g mask %m : (tensor<?x?x8xf32>, tensor<?x?xi64>) -> tensor<?x8xf32>
+  return %0, %p : tensor<?x8xf32>, tensor<?x?xi64>
+}

@@ -25,4 +25,20 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
     %0 = attn.layer_norm %x, %g : (tensor<?x?x8xf32>, tensor<8xf32>) -> tensor<?x?x8xf32>
     return %0 : tensor<?x?x8xf32>
   }
+
+  // Features of wider rows are rows with a stride; a slice of some tokens only is not.
+  // CHECK-LABEL: func.func @slice
+  // CHECK: %[[ROWS:.*]] = memref.collapse_shape %{{.*}} {{\[}}[0, 1], [2]] : memref<?x?x40xf32> into memref<?x40xf32>
+  // CHECK: memref.subview %[[ROWS]][0, 8] [%{{.*}}, 16] [1, 1] : memref<?x40xf32> to memref<?x16xf32, strided<[40, 1], offset: 8>>
+  // CHECK: scf.forall
+  // CHECK: attn.activation relu %{{.*}} outs %{{.*}} : (memref<?x16xf32, strided<[40, 1], offset: ?>>, memref<?x16xf32, strided<[16, 1], offset: ?>>) -> ()
+  func.func @slice(%x: tensor<?x?x40xf32>) -> tensor<?x?x16xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %batch = tensor.dim %x, %c0 : tensor<?x?x40xf32>
+    %seq = tensor.dim %x, %c1 : tensor<?x?x40xf32>
+    %part = tensor.extract_slice %x[0, 0, 8] [%batch, %seq, 16] [1, 1, 1] : tensor<?x?x40xf32> to tensor<?x?x16xf32>
+    %0 = attn.activation relu %part : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    return %0 : tensor<?x?x16xf32>
+  }
 }
