@@ -81,7 +81,7 @@ void HeaderWriter::writeEntry(unsigned number) {
   out << ") -> (";
   for (const TensorInterface &output : entry.outputs)
     write(output, &output == &entry.outputs.front());
-  out << ")" << (entry.usesState ? ", needs a state" : "") << " */\n";
+  out << ")" << (!entry.usesState ? "" : entry.usesState & ATTN_STATE_FILLS_CROSS ? ", fills the cross part of a state" : ", needs a state") << " */\n";
   out << "#define " << entryMacros[number] << " " << number << "\n";
   llvm::StringSet<> names;
   for (const DimInterface &dim : entry.dims) {

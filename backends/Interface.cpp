@@ -18,6 +18,11 @@ unsigned EntryInterface::workspaceArguments() const {
   return count;
 }
 
+int64_t EntryInterface::mostTokens() const {
+  int64_t size = inputs[0].shape[1];
+  return size < 0 ? dims[-1 - size].max : size;
+}
+
 uint64_t ModelInterface::tokenBytes() const {
   if (!cache)
     return 0;
@@ -30,12 +35,11 @@ uint64_t ModelInterface::elementBytes() const { return cache ? cache.getElementT
 int64_t ModelInterface::ringTokens() const {
   int64_t seq = 0;
   for (const EntryInterface &entry : entries) {
-    if (!entry.usesState)
+    if (!(entry.usesState & ATTN_STATE_APPENDS))
       continue;
     if (!entry.window)
       return 0;
-    int64_t size = entry.inputs[0].shape[1]; // what a run appends
-    seq = std::max(seq, size < 0 ? entry.dims[-1 - size].max : size);
+    seq = std::max(seq, entry.mostTokens());
   }
   return cache && window + seq <= ATTN_NO_BOUND ? window + seq : 0;
 }
@@ -49,7 +53,8 @@ static NamedAttribute named(Builder &builder, StringRef name, Attribute value) {
 }
 
 /// {name, type, dims, optional} of an argument or result.
-static Attribute describeTensor(Builder &builder, Type type, DictionaryAttr attrs, const Twine &defaultName) {
+static Attribute describeTensor(Builder &builder, Type type, DictionaryAttr attrs, const Twine &defaultName,
+                                bool isCrossMask = false) {
   auto get = [&](StringRef name) { return attrs ? attrs.get(name) : Attribute(); };
   SmallVector<NamedAttribute> fields;
   Attribute name = get(attn::kNameAttr), dims = get(attn::kDimsAttr);
@@ -60,22 +65,33 @@ static Attribute describeTensor(Builder &builder, Type type, DictionaryAttr attr
     fields.push_back(named(builder, "optional", builder.getUnitAttr()));
   if (get(attn::kStridedAttr))
     fields.push_back(named(builder, "strided", builder.getUnitAttr()));
+  if (isCrossMask)
+    fields.push_back(named(builder, "cross_mask", builder.getUnitAttr()));
   return builder.getDictionaryAttr(fields);
 }
 
 namespace {
-/// What a function and its callees read of the cache besides what they append.
-struct CacheReads {
-  bool windowed = true; // all of them
+/// What an entry and its callees do with its caches.
+struct CacheUses {
+  bool windowed = true; // all reads of the cache besides what was appended
   int64_t window = 0, sinks = 0;
+  bool readsCross = false;
+  SmallVector<attn::CacheAppendOp> crossAppends;
+  SmallVector<func::CallOp> calls; // that pass a cache
   llvm::SmallPtrSet<Operation *, 8> seen;
+  DenseMap<Value, BlockArgument> inputs; // found by inputOf
 
   void visit(func::FuncOp func);
   void visit(attn::AttentionOp attention);
+  BlockArgument inputOf(Value value, func::FuncOp entry);
 };
 } // namespace
 
-void CacheReads::visit(attn::AttentionOp attention) {
+void CacheUses::visit(attn::AttentionOp attention) {
+  if (attention.isCross()) {
+    readsCross = true;
+    return;
+  }
   // Key lengths move the window; rows with nothing visible may take the mean of all values. Regions, masks and prefixes
   // show nothing that the window hides.
   std::optional<int64_t> left = attention.getWindowLeft();
@@ -90,32 +106,91 @@ void CacheReads::visit(attn::AttentionOp attention) {
   sinks = std::max(sinks, int64_t(attention.getSinks()));
 }
 
-void CacheReads::visit(func::FuncOp func) {
+void CacheUses::visit(func::FuncOp func) {
   if (!func || !seen.insert(func).second)
     return;
   func.walk([&](Operation *op) {
     if (!llvm::any_of(op->getOperandTypes(), llvm::IsaPred<attn::CacheType>))
       return;
-    if (auto call = dyn_cast<func::CallOp>(op))
+    auto append = dyn_cast<attn::CacheAppendOp>(op);
+    if (auto call = dyn_cast<func::CallOp>(op)) {
+      calls.push_back(call);
       visit(SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr()));
-    else if (auto attention = dyn_cast<attn::AttentionOp>(op))
+    } else if (auto attention = dyn_cast<attn::AttentionOp>(op)) {
       visit(attention);
-    else if (!isa<attn::CacheAppendOp>(op)) // attn.cache_read, and what we do not know
+    } else if (!append) { // attn.cache_read, and what we do not know
       windowed = false;
+      readsCross = true;
+    } else if (cast<attn::CacheType>(append.getCache().getType()).getCross()) {
+      crossAppends.push_back(append);
+    }
   });
+}
+
+/// The argument of `entry` that every call passes down as `value`, or null.
+BlockArgument CacheUses::inputOf(Value value, func::FuncOp entry) {
+  while (auto cast = value.getDefiningOp<tensor::CastOp>())
+    value = cast.getSource();
+  auto argument = dyn_cast<BlockArgument>(value);
+  if (!argument || argument.getOwner()->getParentOp() == entry)
+    return argument;
+  auto [found, isNew] = inputs.try_emplace(argument, nullptr);
+  if (!isNew)
+    return found->second;
+  Operation *func = argument.getOwner()->getParentOp();
+  BlockArgument input;
+  for (func::CallOp call : calls) {
+    if (SymbolTable::lookupNearestSymbolFrom(call, call.getCalleeAttr()) != func)
+      continue;
+    BlockArgument passed = inputOf(call.getOperand(argument.getArgNumber()), entry);
+    if (!passed || (input && passed != input))
+      return {};
+    input = passed;
+  }
+  return inputs[argument] = input;
+}
+
+/// The input that selects the tokens of the cross cache, null without; fails where it is not one input.
+static FailureOr<BlockArgument> crossMaskOf(CacheUses &uses, func::FuncOp entry) {
+  BlockArgument mask;
+  for (auto [i, append] : llvm::enumerate(uses.crossAppends)) {
+    BlockArgument input = append.getKeyMask() ? uses.inputOf(append.getKeyMask(), entry) : BlockArgument();
+    if (bool(input) != bool(append.getKeyMask()) || (i && input != mask)) {
+      InFlightDiagnostic error = append.emitOpError("expected the same input of the entry as key_mask wherever the cross cache gets keys");
+      error.attachNote(entry.getLoc()) << "the entry is '" << entry.getSymName() << "'";
+      return error;
+    }
+    mask = input;
+  }
+  return mask;
 }
 
 static FailureOr<Attribute> describeEntry(func::FuncOp func) {
   Builder builder(func.getContext());
   SmallVector<Attribute> inputs, outputs;
-  attn::CacheType cache;
-  for (auto [i, type] : llvm::enumerate(func.getArgumentTypes())) {
+  attn::CacheType cache, cross;
+  for (Type type : func.getArgumentTypes())
     if (auto found = dyn_cast<attn::CacheType>(type)) {
-      if (cache)
-        return func.emitOpError("expected at most one cache, got two");
-      cache = found;
-    } else if (isa<RankedTensorType>(type)) {
-      inputs.push_back(describeTensor(builder, type, func.getArgAttrDict(i), "arg" + Twine(i)));
+      attn::CacheType &kind = found.getCross() ? cross : cache;
+      if (kind)
+        return func.emitOpError("expected at most one cache and one cross cache, got two of a kind");
+      kind = found;
+    }
+  CacheUses uses;
+  if (cache || cross)
+    uses.visit(func);
+  FailureOr<BlockArgument> crossMask = crossMaskOf(uses, func);
+  if (failed(crossMask))
+    return failure();
+  bool fillsCross = !uses.crossAppends.empty();
+  if (fillsCross && (cache || uses.readsCross))
+    return func.emitOpError("expected an entry that appends to the cross cache not to read it, and to have no other cache");
+  for (auto [i, type] : llvm::enumerate(func.getArgumentTypes())) {
+    if (isa<attn::CacheType>(type))
+      continue;
+    if (isa<RankedTensorType>(type)) {
+      bool isMask = *crossMask == func.getArgument(i);
+      inputs.push_back(describeTensor(builder, type, func.getArgAttrDict(i), "arg" + Twine(i), isMask));
     } else {
       return func.emitOpError("expected entry arguments to be ranked tensors or a cache, got ") << type;
     }
@@ -132,13 +207,15 @@ static FailureOr<Attribute> describeEntry(func::FuncOp func) {
     fields.push_back(named(builder, "bounds", bounds));
   if (cache) {
     fields.push_back(named(builder, "cache", TypeAttr::get(cache)));
-    CacheReads reads;
-    reads.visit(func);
-    if (reads.windowed) {
-      fields.push_back(named(builder, "window", builder.getI64IntegerAttr(reads.window)));
-      fields.push_back(named(builder, "sinks", builder.getI64IntegerAttr(reads.sinks)));
+    if (uses.windowed) {
+      fields.push_back(named(builder, "window", builder.getI64IntegerAttr(uses.window)));
+      fields.push_back(named(builder, "sinks", builder.getI64IntegerAttr(uses.sinks)));
     }
   }
+  if (cross)
+    fields.push_back(named(builder, "cross", TypeAttr::get(cross)));
+  if (fillsCross)
+    fields.push_back(named(builder, "fills_cross", builder.getUnitAttr()));
   return Attribute(builder.getDictionaryAttr(fields));
 }
 
@@ -186,6 +263,11 @@ static std::optional<int64_t> integerOf(Attribute attr) {
   return integer.getValue().getSExtValue();
 }
 
+static attn::CacheType withoutCross(attn::CacheType type) {
+  return attn::CacheType::get(type.getContext(), type.getLayers(), type.getKvHeads(), type.getHeadDim(),
+                              type.getHeadDimV(), type.getElementType());
+}
+
 namespace {
 /// Reads the entries of attn.interface.
 struct InterfaceReader {
@@ -217,6 +299,7 @@ LogicalResult InterfaceReader::readTensor(Attribute attr, const Twine &where, En
   tensor.elementType = type.getElementType();
   tensor.optional = dict.contains("optional");
   tensor.strided = dict.contains("strided");
+  tensor.crossMask = dict.contains("cross_mask");
   if (!type.getElementType().isIntOrFloat() || type.getElementType().getIntOrFloatBitWidth() > 64)
     return error(where) << "'" << tensor.name << "' to have a type of numbers of at most 64 bits, got " << type;
   if (type.getRank() > ATTN_MAX_RANK)
@@ -295,16 +378,26 @@ LogicalResult InterfaceReader::readEntry(Attribute attr, unsigned number) {
   if (Attribute bounds = dict.get("bounds"))
     if (failed(readBounds(bounds, where, entry)))
       return failure();
-  if (auto cacheAttr = dict.getAs<TypeAttr>("cache")) {
+  for (bool isCross : {false, true}) {
+    auto cacheAttr = dict.getAs<TypeAttr>(isCross ? "cross" : "cache");
+    if (!cacheAttr)
+      continue;
     auto cache = dyn_cast<attn::CacheType>(cacheAttr.getValue());
+    if (cache && cache.getCross() == isCross)
+      cache = withoutCross(cache);
+    else
+      cache = {};
     if (!cache || (model.cache && cache != model.cache))
       return error(where) << "one cache type in all entries, got " << cacheAttr;
     // The state's lengths advance by the second dimension of the first input.
     if (entry.inputs.empty() || entry.inputs[0].optional || entry.inputs[0].shape.size() < 2)
       return error(where) << "a first input [batch, seq, ...] that is not optional, because it uses a cache";
     model.cache = cache;
-    entry.usesState = true;
-    if (dict.contains("window")) {
+    bool fills = isCross && dict.contains("fills_cross");
+    entry.usesState |= fills ? ATTN_STATE_FILLS_CROSS : isCross ? ATTN_STATE_READS_CROSS : ATTN_STATE_APPENDS;
+    if (fills)
+      model.crossTokens = std::max({model.crossTokens, entry.mostTokens(), int64_t(1)});
+    if (!isCross && dict.contains("window")) {
       std::optional<int64_t> window = integerOf(dict.get("window")), sinks = integerOf(dict.get("sinks"));
       for (std::optional<int64_t> tokens : {window, sinks})
         if (!tokens || *tokens < 0 || *tokens > ATTN_NO_BOUND)
@@ -316,6 +409,12 @@ LogicalResult InterfaceReader::readEntry(Attribute attr, unsigned number) {
       model.sinks = std::max(model.sinks, *sinks);
     }
   }
+  if (entry.usesState > ATTN_STATE_FILLS_CROSS)
+    return error(where) << "either fills_cross or a cache";
+  for (const TensorInterface &input : entry.inputs)
+    if (input.crossMask && (!(entry.usesState & ATTN_STATE_FILLS_CROSS) || !input.elementType.isInteger() ||
+                            ArrayRef(input.shape) != ArrayRef(entry.inputs[0].shape).take_front(2)))
+      return error(where) << "'" << input.name << "', which selects what the cross cache gets, to be integers of shape [batch, seq] as in the first input";
   for (const EntryInterface &other : model.entries)
     if (other.name == entry.name)
       return error(where) << "different names of entries";
@@ -332,6 +431,9 @@ LogicalResult InterfaceReader::read() {
   for (auto [i, entry] : llvm::enumerate(entries))
     if (failed(readEntry(entry, i)))
       return failure();
+  for (const EntryInterface &entry : model.entries)
+    if (entry.usesState & ATTN_STATE_READS_CROSS && !model.crossTokens)
+      return error("entry '" + entry.name + "'") << "another entry that appends to the cross cache which this one reads";
   if (model.cache) { // bounded so that capacity × token bytes can be checked in 64 bits
     int64_t product = 64;
     for (int64_t size : {model.cache.getLayers(), model.cache.getKvHeads(),

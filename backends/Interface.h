@@ -4,7 +4,8 @@
 //
 //   attn.interface  = [{name = "prefill", inputs = [{name = "input_ids", type = tensor<?x?xi64>,
 //                       dims = ["batch", "seq"], optional, strided}, …], outputs = […],
-//                       bounds = {seq = array<i64: 1, 512>}, cache = !attn.cache<…>, window = 127, sinks = 4}, …]
+//                       bounds = {seq = array<i64: 1, 512>}, cache = !attn.cache<…>, window = 127, sinks = 4,
+//                       cross = !attn.cache<…, cross>}, {name = "encode", inputs = [{…, cross_mask}], …, fills_cross}, …]
 //   attn.parameters = [{source = ["wte.weight"], type = tensor<…>, offset = 64, pack = {kind = "panels",
 //                       transposed = true, k = 768, n = 50257}, parts = array<i64: 50257>}, …]
 #ifndef ATTNC_BACKENDS_INTERFACE_H
@@ -32,24 +33,28 @@ struct TensorInterface {
   llvm::SmallVector<int64_t> shape;
   bool optional = false;
   bool strided = false; ///< any strides but of the innermost dimension
+  bool crossMask = false; ///< selects what a run appends to the cross cache
 };
 
 struct EntryInterface {
   std::string name;
   std::vector<DimInterface> dims;
   std::vector<TensorInterface> inputs, outputs;
-  bool usesState = false;
+  unsigned usesState = 0; ///< attn_state_use
   /// Tokens of the cache before its own that a run reads, and first tokens that it always reads; no window: all.
   std::optional<int64_t> window;
   int64_t sinks = 0;
 
+  /// That a run with a state may append: the bound of the first input's `seq`.
+  int64_t mostTokens() const;
   /// Dynamic dimensions of the inputs, in order: the arguments of NAME.workspace before `workers`.
   unsigned workspaceArguments() const;
 };
 
 struct ModelInterface {
   std::vector<EntryInterface> entries;
-  attn::CacheType cache; ///< of the model's state; null without
+  attn::CacheType cache; ///< of the model's state, its cross part too; null without
+  int64_t crossTokens = 0; ///< that a run may append to the cross cache; 0: there is none
   int64_t window = 0, sinks = 0; ///< the largest of the entries; used with ringTokens()
   mlir::DictionaryAttr metadata; ///< or null
   uint64_t weightsBytes = 0; ///< packed, header included; 0: none

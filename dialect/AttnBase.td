@@ -30,6 +30,7 @@ def Attn_Dialect : Dialect {
     | `attn.dims` | argument, result | names of the dynamic dimensions, in order |
     | `attn.optional` | argument | may be left out at run time |
     | `attn.strided` | argument | any strides but of the innermost dimension; set by the compiler |
+    | `attn.int32` | argument of i64 | may be given as int32, too |
     | `attn.bounds` | function | `{seq = array<i64: 1, 512>}`: inclusive bounds of named dimensions |
     | `attn.weights` | module | safetensors files that hold the parameters, relative to the module's file |
     | `attn.metadata` | module | dictionary copied into the file's JSON metadata |
@@ -94,9 +95,18 @@ def Attn_CacheType : TypeDef<Attn_Dialect, "Cache"> {
     Pages of 64·n keys with one page table per sequence. Within a page keys are stored
     `[layers, kv_heads, page/64, head_dim, 64]` (packed for the micro-kernel) and values
     `[layers, kv_heads, page, roundup(head_dim_v, 16)]`.
+
+    `!attn.cache<6x8x64x64xf32, cross>` is the cross part of the same state: keys and values of an encoder's output for every layer
+    of the decoder, in pages of the same kind with a table and a length of their own. One entry fills it, once per sequence; others
+    read it.
   }];
   let parameters = (ins "int64_t":$layers, "int64_t":$kvHeads, "int64_t":$headDim,
-                        "int64_t":$headDimV, "::mlir::Type":$elementType);
+                        "int64_t":$headDimV, "::mlir::Type":$elementType, "bool":$cross);
+  let skipDefaultBuilders = 1;
+  let builders = [TypeBuilder<(ins "int64_t":$layers, "int64_t":$kvHeads, "int64_t":$headDim, "int64_t":$headDimV,
+                                   "::mlir::Type":$elementType, CArg<"bool", "false">:$cross), [{
+    return $_get($_ctxt, layers, kvHeads, headDim, headDimV, elementType, cross);
+  }]>];
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
 }

@@ -35,23 +35,26 @@ Type CacheType::parse(AsmParser &parser) {
   SmallVector<int64_t> sizes;
   Type elementType;
   SMLoc loc = parser.getCurrentLocation();
-  if (parser.parseLess() || parser.parseDimensionList(sizes, /*allowDynamic=*/false) ||
-      parser.parseType(elementType) || parser.parseGreater())
+  if (parser.parseLess() || parser.parseDimensionList(sizes, /*allowDynamic=*/false) || parser.parseType(elementType))
+    return {};
+  bool cross = succeeded(parser.parseOptionalComma());
+  if ((cross && parser.parseKeyword("cross")) || parser.parseGreater())
     return {};
   if (sizes.size() != 4) {
     parser.emitError(loc) << "expected 4 sizes, layers x kv_heads x head_dim x head_dim_v, got " << sizes.size();
     return {};
   }
-  return parser.getChecked<CacheType>(loc, parser.getContext(), sizes[0], sizes[1], sizes[2], sizes[3], elementType);
+  return parser.getChecked<CacheType>(loc, parser.getContext(), sizes[0], sizes[1], sizes[2], sizes[3], elementType,
+                                      cross);
 }
 
 void CacheType::print(AsmPrinter &printer) const {
   printer << "<" << getLayers() << "x" << getKvHeads() << "x" << getHeadDim() << "x" << getHeadDimV() << "x"
-          << getElementType() << ">";
+          << getElementType() << (getCross() ? ", cross" : "") << ">";
 }
 
 LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> error, int64_t layers, int64_t kvHeads,
-                                int64_t headDim, int64_t headDimV, Type elementType) {
+                                int64_t headDim, int64_t headDimV, Type elementType, bool) {
   for (int64_t size : {layers, kvHeads, headDim, headDimV})
     if (size < 1 || size > std::numeric_limits<int32_t>::max()) // products of two stay in 64 bits
       return error() << "expected sizes from 1 to 2147483647, got " << size;

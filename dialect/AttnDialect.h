@@ -34,7 +34,7 @@ constexpr int64_t kKeyPanel = 64;
 
 /// Names of the discardable attributes described in the dialect's documentation.
 constexpr llvm::StringLiteral kNameAttr = "attn.name", kDimsAttr = "attn.dims", kOptionalAttr = "attn.optional",
-                              kStridedAttr = "attn.strided",
+                              kStridedAttr = "attn.strided", kInt32Attr = "attn.int32",
                               kBoundsAttr = "attn.bounds", kWeightsAttr = "attn.weights",
                               kMetadataAttr = "attn.metadata", kTargetAttr = "attn.target";
 

@@ -297,7 +297,8 @@ def Attn_AttentionOp : Attn_DualOp<"attention", [AttrSizedOperandSegments]> {
     `[batch, seq, heads*head_dim]`, which needs `num_heads` (and `num_kv_heads` where it differs) and is never
     copied. Query head h uses kv head `h / (heads/kv_heads)`. After `attn-choose-layouts` key and value are packed:
     `key [batch, kv_heads, ⌈keys/64⌉, head_dim, 64]`, `value [batch, kv_heads, keys, roundup(head_dim_v, 16)]`.
-    With `cache %c[%layer]` keys and values are the cached ones, and `key`, `value` are left out.
+    With `cache %c[%layer]` keys and values are the cached ones, and `key`, `value` are left out. Those of a cross cache are what it
+    held before the run, none at first; queries then count from 0.
     With `ragged %offsets [sequences + 1]` (and `ragged_keys` where keys have their own) the batch is 1 and sequence n
     consists of rows `offsets[n] … offsets[n+1]`; queries and keys count from the sequence's start, and b below is n.
 
@@ -346,7 +347,8 @@ def Attn_AttentionOp : Attn_DualOp<"attention", [AttrSizedOperandSegments]> {
     positive. (C11) `lse` is `[batch, heads, queries]` f32, `scores` `[batch, heads, queries, keys]` f32 and not over a cache.
     (C12) regions have the arguments above and yield f32 or i1; their ops are scalar, pure and speculatable. (C13)
     `sink_logits` and `alibi` are `[heads]` f32, `relative` is `[heads, odd]` f32. (C14) `ragged` is rank 1, needs rank 3 operands
-    and excludes cache, bias, key_mask, kv_len, scores and bottom_right.
+    and excludes cache, bias, key_mask, kv_len, scores and bottom_right. (C15) a cross cache excludes causal, windows, bottom_right,
+    alibi, relative, prefix and documents.
   }];
   let arguments = !con((ins Attn_FloatShaped:$query, Optional<Attn_FloatShaped>:$key,
       Optional<Attn_FloatShaped>:$value, Optional<Attn_CacheType>:$cache, Optional<Index>:$layer,
@@ -381,6 +383,8 @@ def Attn_AttentionOp : Attn_DualOp<"attention", [AttrSizedOperandSegments]> {
     int64_t getHeadDimV();
     /// `scale`, or 1/sqrt(head_dim).
     double getScaleOrDefault();
+    /// Whether the keys are those of a cross cache.
+    bool isCross() { return getCache() && cast<CacheType>(getCache().getType()).getCross(); }
     /// Whether key and value are in the packed layout.
     bool isPacked() { return getKey() && cast<ShapedType>(getKey().getType()).getRank() == 5; }
   }];
@@ -481,11 +485,22 @@ def Attn_CacheAppendOp : Attn_Op<"cache_append", [DeclareOpInterfaceMethods<Memo
     Token s of row b goes to position `past[b] + s` of its slot. The lengths advance once, when the whole run has
     succeeded. Capacity is checked before the run (status `cache-full`).
     `key [batch, seq, kv_heads*head_dim]`, `value [batch, seq, kv_heads*head_dim_v]`.
-    Constraints: (C1) key and value are rank 3 and agree with the cache's heads and head dims.
+
+    To a cross cache only tokens go whose `key_mask [batch, seq]` is not zero, one after the other, and the length advances by their
+    number: attention without positions does not care where a key lies, and padding costs nothing later. The slot's cross cache
+    must be empty before the run. `key_mask` is an input of the entry, which may be left out: all tokens.
+
+    ```mlir
+    attn.cache_append %k, %v to %cross[%layer] key_mask %attention_mask
+       : tensor<?x?x512xf32>, tensor<?x?x512xf32>, !attn.cache<6x8x64x64xf32, cross>, tensor<?x?xi64>
+    ```
+    Constraints: (C1) key and value are rank 3 and agree with the cache's heads and head dims. (C2) `key_mask` is `[batch, seq]`,
+    and the cache a cross cache.
   }];
-  let arguments = (ins Attn_FloatShaped:$key, Attn_FloatShaped:$value, Attn_CacheType:$cache, Index:$layer);
-  let assemblyFormat = [{ $key `,` $value `to` $cache `[` $layer `]` attr-dict
-                          `:` type($key) `,` type($value) `,` qualified(type($cache)) }];
+  let arguments = (ins Attn_FloatShaped:$key, Attn_FloatShaped:$value, Attn_CacheType:$cache, Index:$layer,
+                       Optional<Attn_IdShaped>:$key_mask);
+  let assemblyFormat = [{ $key `,` $value `to` $cache `[` $layer `]` (`key_mask` $key_mask^)? attr-dict
+                          `:` type($key) `,` type($value) `,` qualified(type($cache)) (`,` type($key_mask)^)? }];
   let hasVerifier = 1;
 }
 

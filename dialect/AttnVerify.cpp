@@ -221,10 +221,15 @@ LogicalResult PackValuesOp::verify() {
 LogicalResult CacheAppendOp::verify() {
   auto cache = cast<CacheType>(getCache().getType());
   int64_t dyn = ShapedType::kDynamic;
-  return success(succeeded(expectShape(*this, "key", getKey(), {dyn, dyn, cache.getKvHeads() * cache.getHeadDim()})) &&
-                 succeeded(expectShape(*this, "value", getValue(), // C1
-                                       {shape(getKey())[0], shape(getKey())[1],
-                                        cache.getKvHeads() * cache.getHeadDimV()})));
+  if (failed(expectShape(*this, "key", getKey(), {dyn, dyn, cache.getKvHeads() * cache.getHeadDim()})) ||
+      failed(expectShape(*this, "value", getValue(), // C1
+                         {shape(getKey())[0], shape(getKey())[1], cache.getKvHeads() * cache.getHeadDimV()})))
+    return failure();
+  if (!getKeyMask())
+    return success();
+  if (!cache.getCross()) // C2
+    return emitOpError() << "expected a cross cache with 'key_mask', got " << cache;
+  return expectShape(*this, "key_mask", getKeyMask(), shape(getKey()).take_front(2));
 }
 
 LogicalResult CacheReadOp::verify() {
@@ -440,6 +445,9 @@ LogicalResult AttentionOp::verify() {
     return failure();
   if (getScores() && getCache())
     return emitOpError("expected scores of keys that are not cached");
+  if (isCross() && (getCausal() || getWindowLeft() || getWindowRight() || getBottomRight() || getAlibi() || getRelative() ||
+                    getPrefix() || getDocuments())) // C15
+    return emitOpError("expected no causal, windows, bottom_right, alibi, relative, prefix or documents over a cross cache");
   int64_t dyn = ShapedType::kDynamic;
   if (failed(expectF32("sink_logits", getSinkLogits(), {heads})) || // C13
       failed(expectF32("alibi", getAlibi(), {heads})) || failed(expectF32("relative", getRelative(), {heads, dyn})))

@@ -40,8 +40,9 @@ MemRefType stridedBufferType(Type tensor) {
 
 /// The new arguments of one function.
 struct FunctionBuffers {
-  Value context, pages, table, past, page, weights, workspace, workers;
+  Value context, weights, workspace, workers;
   SmallVector<Value> outs;
+  SmallVector<Value> caches[2]; // pages, table, past, page of the function's own cache and of the cross cache, or none
 };
 
 struct BufferizeFunction {
@@ -73,15 +74,15 @@ void BufferizeFunction::convertSignature() {
   Block &body = func.getBody().front();
   FunctionType old = func.getFunctionType();
   DictionaryAttr none = b.getDictionaryAttr({});
-  BlockArgument cache;
+  BlockArgument caches[2];
 
   args.context = body.insertArgument(0u, LLVM::LLVMPointerType::get(context), loc);
   argAttrs.push_back(none);
   unsigned next = 1;
   for (auto [i, type] : llvm::enumerate(old.getInputs())) {
     BlockArgument arg = body.getArgument(next);
-    if (isa<CacheType>(type)) {
-      cache = arg;
+    if (auto cache = dyn_cast<CacheType>(type)) {
+      caches[cache.getCross()] = arg;
       ++next;
       continue;
     }
@@ -103,22 +104,23 @@ void BufferizeFunction::convertSignature() {
     return body.addArgument(type, loc);
   };
   int64_t dyn = ShapedType::kDynamic;
-  if (cache) {
-    args.pages = add(MemRefType::get({dyn}, cast<CacheType>(cache.getType()).getElementType()));
-    args.table = add(MemRefType::get({dyn, dyn}, b.getI32Type()));
-    args.past = add(MemRefType::get({dyn}, b.getI32Type()));
-    args.page = add(b.getIndexType());
-  }
-  if (cache) {
+  SmallVector<Attribute> cacheTypes;
+  for (auto [cache, parts] : llvm::zip(caches, args.caches)) {
+    if (!cache)
+      continue;
+    cacheTypes.push_back(TypeAttr::get(cache.getType()));
+    parts = {add(MemRefType::get({dyn}, cast<CacheType>(cache.getType()).getElementType())),
+             add(MemRefType::get({dyn, dyn}, b.getI32Type())), add(MemRefType::get({dyn}, b.getI32Type())),
+             add(b.getIndexType())};
     b.setInsertionPointToStart(&body);
-    map.map(cache, CacheViewOp::create(b, loc, cache.getType(), args.pages, args.table, args.past, args.page).getCache());
+    map.map(cache, CacheViewOp::create(b, loc, cache.getType(), parts[0], parts[1], parts[2], parts[3]).getCache());
   }
   args.weights = add(MemRefType::get({dyn}, b.getI8Type()));
   args.workspace = add(MemRefType::get({dyn}, b.getI8Type()));
   args.workers = add(b.getIndexType());
   func->setAttr(kOutputsAttr, b.getI64IntegerAttr(args.outs.size()));
-  if (cache)
-    func->setAttr(kCacheAttr, TypeAttr::get(cache.getType()));
+  if (!cacheTypes.empty())
+    func->setAttr(kCachesAttr, b.getArrayAttr(cacheTypes));
 }
 
 LogicalResult BufferizeFunction::run() {
@@ -223,10 +225,10 @@ void BufferizeFunction::visitCall(func::CallOp call) {
   auto argDims = cast<ArrayAttr>(callee->getAttr("attn.arg_dims"));
   auto resultDims = cast<ArrayAttr>(callee->getAttr("attn.result_dims"));
   auto type = cast<FunctionType>(original);
-  bool usesCache = false;
+  bool uses[2] = {false, false}; // its own cache, the cross cache
   for (auto [i, operand] : llvm::enumerate(call.getOperands())) {
-    if (isa<CacheType>(operand.getType())) {
-      usesCache = true;
+    if (auto cache = dyn_cast<CacheType>(operand.getType())) {
+      uses[cache.getCross()] = true;
       continue;
     }
     auto tensor = dyn_cast<RankedTensorType>(type.getInput(i));
@@ -256,8 +258,9 @@ void BufferizeFunction::visitCall(func::CallOp call) {
     map.map(result, out);
     operands.push_back(out);
   }
-  if (usesCache)
-    operands.append({args.pages, args.table, args.past, args.page});
+  for (auto [used, parts] : llvm::zip(uses, args.caches))
+    if (used)
+      operands.append(parts);
   sizes.push_back(args.workers);
   Value bytes = func::CallOp::create(b, loc, (callee.getSymName() + ".workspace").str(),
                                      TypeRange(b.getIndexType()), sizes).getResult(0);
@@ -339,7 +342,7 @@ LogicalResult BufferizeFunction::visit(Operation *op) {
       })
       .Case([&](CacheAppendOp append) {
         CacheAppendOp::create(b, loc, buffer(append.getKey()), buffer(append.getValue()),
-                              buffer(append.getCache()), append.getLayer());
+                              buffer(append.getCache()), append.getLayer(), buffer(append.getKeyMask()));
         return success();
       })
       .Default([&](Operation *op) -> LogicalResult {

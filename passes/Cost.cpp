@@ -109,7 +109,7 @@ Visible visibleOf(Emit &e, AttentionOp op) {
   if (cache || op.getKvLen())
     return sum(batch, [&](Value n) {
       Value past = cache ? at(cache.getPast(), n) : e.idx(0);
-      Value keys = cache ? e.add(past, queries) : e.dim(op.getValue(), 2);
+      Value keys = !cache ? e.dim(op.getValue(), 2) : op.isCross() ? past : e.add(past, queries);
       return row(op.getKvLen() ? e.min(keys, at(op.getKvLen(), n)) : keys, past);
     });
   Visible one = row(e.dim(op.getValue(), 2), e.idx(0));

@@ -3,7 +3,7 @@
 // Keys are transposed in squares of one vector: as many rows as lanes, interleaved log2(lanes) times.
 //
 //===----------------------------------------------------------------------------------===//
-#include "passes/Tasks.h"
+#include "passes/RowPattern.h"
 
 namespace attnc {
 using namespace attn;
@@ -128,8 +128,7 @@ struct EmitCacheAppend : OpRewritePattern<CacheAppendOp> {
       Value key = headOf(e, op.getKey(), b, head, e.idx(0), seq, dk);
       Value value = headOf(e, op.getValue(), b, head, e.idx(0), seq, dv);
       Value past = e.toIndex(e.load1(cache.getPast(), b));
-      e.loop(e.idx(0), seq, 1, [&](Value s) {
-        Value position = e.add(past, s);
+      auto append = [&](Value s, Value position) {
         Value entry = e.toIndex(e.load1(cache.getTable(), {b, e.divFloor(position, cache.getPage())}));
         Value page = e.mul(entry, place.pageStride), inPage = e.rem(position, cache.getPage());
         Value panel = e.mul(e.divFloor(inPage, kKeyPanel), dk * kKeyPanel);
@@ -139,6 +138,18 @@ struct EmitCacheAppend : OpRewritePattern<CacheAppendOp> {
           e.store1(x, cache.getPages(), e.add(keyAt, e.mul(d, kKeyPanel)));
         });
         packValue(e, value, s, cache.getPages(), {}, e.add(e.add(page, place.valueBase), e.mul(inPage, dvp)));
+      };
+      Value mask = op.getKeyMask();
+      if (!mask) {
+        e.loop(e.idx(0), seq, 1, [&](Value s) { append(s, e.add(past, s)); });
+        return;
+      }
+      e.loop(e.idx(0), seq, 1, ValueRange(past), [&](Value s, ValueRange position) {
+        Value visible = ifGiven(e, mask, e.idx(1), [&] {
+          return e.select(isKept(e, mask, {b, s}), e.idx(1), e.idx(0));
+        });
+        e.ifThen(e.less(e.idx(0), visible), [&] { append(s, position[0]); });
+        return SmallVector<Value>{e.add(position[0], visible)};
       });
     });
     rewriter.eraseOp(op);

@@ -98,6 +98,8 @@ void FunctionDims::visitConstraints(Operation *op) {
       .Case([&](CacheAppendOp op) {
         unify(op.getKey(), 0, op.getValue(), 0);
         unify(op.getKey(), 1, op.getValue(), 1);
+        unify(op.getKey(), 0, op.getKeyMask(), 0);
+        unify(op.getKey(), 1, op.getKeyMask(), 1);
       })
       .Case([&](AttentionOp op) {
         Value key = op.getKey(), value = op.getValue();

@@ -2,6 +2,7 @@
 //
 // After attn-bufferize every function has the arguments
 //   context, inputs..., outputs..., [pages, table, past, page,] weights, workspace, workers
+// with the four in brackets for each cache that the function has: its own, then the cross cache.
 //
 //===----------------------------------------------------------------------------------===//
 #ifndef ATTNC_PASSES_SIGNATURE_H
@@ -13,8 +14,8 @@
 namespace attnc {
 using namespace mlir;
 
-/// Number of outputs; the cache's type where the function uses one; the type before bufferisation (within the pass).
-constexpr llvm::StringLiteral kOutputsAttr = "attn.outputs", kCacheAttr = "attn.cache",
+/// Number of outputs; types of the caches where the function has any; the type before bufferisation (within the pass).
+constexpr llvm::StringLiteral kOutputsAttr = "attn.outputs", kCachesAttr = "attn.caches",
                               kOriginalTypeAttr = "attn.original_type";
 
 /// Number of a buffer of the workspace, on its view: two with different lifetimes are not one value though they lie in one
@@ -26,22 +27,21 @@ struct Signature {
   explicit Signature(func::FuncOp func) : func(func) {}
   func::FuncOp func;
 
-  attn::CacheType cache() {
-    auto type = func->getAttrOfType<TypeAttr>(kCacheAttr);
-    return type ? cast<attn::CacheType>(type.getValue()) : attn::CacheType();
+  unsigned numCaches() {
+    auto types = func->getAttrOfType<ArrayAttr>(kCachesAttr);
+    return types ? types.size() : 0;
   }
   Value context() { return func.getArgument(0); }
   Value workers() { return fromEnd(1); }
   Value workspace() { return fromEnd(2); }
   Value weights() { return fromEnd(3); }
-  Value page() { return fromEnd(4); }
-  Value past() { return fromEnd(5); }
-  Value table() { return fromEnd(6); }
-  Value pages() { return fromEnd(7); }
+  /// Of the caches, the last one being number 0.
+  Value page(unsigned cache) { return fromEnd(4 + 4 * cache); }
+  Value past(unsigned cache) { return fromEnd(5 + 4 * cache); }
   /// Arguments that are inputs: all between the context and the outputs.
   unsigned numInputs() {
     unsigned outputs = func->getAttrOfType<IntegerAttr>(kOutputsAttr).getInt();
-    return func.getNumArguments() - 1 - outputs - 3 - (cache() ? 4 : 0);
+    return func.getNumArguments() - 1 - outputs - 3 - 4 * numCaches();
   }
 
 private:

@@ -148,9 +148,12 @@ Value AttentionTiler::lseView(const TaskPlace &place) {
   return op.getLseInit() ? swappedView(op.getLseInit(), place) : Value();
 }
 
-/// Keys that a row of the batch has, in the cache after this call's are appended, or in `key`.
+/// Keys that a row of the batch has, in the cache after this call's are appended (but for a cross cache), or in `key`.
 Value AttentionTiler::allKeysOf(Value batch) {
-  return cache ? e.add(e.toIndex(e.load1(cache.getPast(), batch)), queries) : e.dim(op.getValue(), 2);
+  if (!cache)
+    return e.dim(op.getValue(), 2);
+  Value past = e.toIndex(e.load1(cache.getPast(), batch));
+  return op.isCross() ? past : e.add(past, queries);
 }
 
 /// kv_len of them.
@@ -174,7 +177,7 @@ TaskPlace AttentionTiler::placeOf(Value batch, Value kvHead, Value groupBlock, V
   place.count = count;
   place.keys = keysOf(batch);
   place.offset = e.idx(op.getCausalOffset());
-  if (cache)
+  if (cache && !op.isCross())
     place.offset = e.add(place.offset, e.toIndex(e.load1(cache.getPast(), batch)));
   if (op.getBottomRight()) // the cache's diagonal ends at the last key already
     place.offset = e.add(e.sub(place.keys, queries), int64_t(op.getCausalOffset()));

@@ -287,9 +287,9 @@ LogicalResult Tracer::enter(func::FuncOp entry) {
   workspaceArguments.emplace_back().number = sizes.workers;
   frame[signature.workers()].number = sizes.workers;
   frame[signature.workspace()].workspaceAt = 0;
-  if (signature.cache()) {
-    frame[signature.past()].elements = sizes.past;
-    frame[signature.page()].number = sizes.page;
+  for (unsigned cache = 0; cache < signature.numCaches(); ++cache) {
+    frame[signature.past(cache)].elements = sizes.past;
+    frame[signature.page(cache)].number = sizes.page;
   }
   if (failed(runBlock(entry.getBody().front(), frame)))
     return failure();

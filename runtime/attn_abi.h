@@ -114,8 +114,9 @@ typedef struct attn_dim {
 
 enum attn_tensor_flags {
   ATTN_TENSOR_OPTIONAL = 1u, /* may be left out (NULL) */
-  ATTN_TENSOR_STRIDED = 2u   /* strides may be any that are not negative, with 1 as the last; else they are compact.
+  ATTN_TENSOR_STRIDED = 2u,  /* strides may be any that are not negative, with 1 as the last; else they are compact.
                                 A dimension of size 1 may always have any stride */
+  ATTN_TENSOR_CROSS_MASK = 4u /* the tokens where it is not zero, all if it is left out, go to the cross part of the slot */
 };
 
 #define ATTN_MAX_RANK 8
@@ -134,8 +135,16 @@ typedef struct attn_entry {
   const attn_dim *dims;
   const attn_tensor_info *in;
   const attn_tensor_info *out;
-  uint32_t uses_state; /* non-zero: run needs attn_call.state */
+  uint32_t uses_state; /* attn_state_use; non-zero: run needs attn_call.state */
 } attn_entry;
+
+/* Besides the tokens of its own, a slot of a model with an encoder holds a cross part: keys and values of the encoder's
+ * output, computed once per sequence by one entry ("encode") and read by others. */
+enum attn_state_use {
+  ATTN_STATE_APPENDS = 1u,     /* appends `seq` tokens to each slot */
+  ATTN_STATE_READS_CROSS = 2u,
+  ATTN_STATE_FILLS_CROSS = 4u  /* appends to the cross part, which must be empty: ATTN_CACHE_FULL if it is not */
+};
 
 typedef struct attn_variant {
   const char *name; /* "x86-64-v4", "x86-64-v3", ... best first */
@@ -167,8 +176,8 @@ typedef struct attn_call {
 
 /* A slot's tokens lie in pages, which slots may share. docs/caches.md shows what can be built from this. */
 typedef enum attn_state_verb {
-  ATTN_STATE_LENGTH = 0,   /* *result = tokens held by `slot` */
-  ATTN_STATE_TRUNCATE = 1, /* keep the first `value` tokens of `slot`; 0 empties it. Pages beyond become free, but for a
+  ATTN_STATE_LENGTH = 0,   /* *result = tokens held by `slot`, without the cross part */
+  ATTN_STATE_TRUNCATE = 1, /* keep the first `value` tokens of `slot` and its cross part. Pages beyond become free, but for a
                               pool's. ATTN_RANGE when a model with windows has written over the older ones that the
                               next run would read */
   ATTN_STATE_COPY = 2,     /* `slot` becomes an independent copy of slot `value`; not in a pool */
@@ -179,7 +188,9 @@ typedef enum attn_state_verb {
   ATTN_STATE_PAGES = 5,       /* *result = pages in the state */
   ATTN_STATE_PAGE_OFFSET = 6, /* *result = bytes from the start of the state's memory to page `value`; pages follow each
                                  other, and `value` = their number gives the end */
-  ATTN_STATE_PAGE_USES = 7    /* *result = how often slots hold page `value`; 0: it is free */
+  ATTN_STATE_PAGE_USES = 7,   /* *result = how often slots hold page `value`; 0: it is free */
+  ATTN_STATE_CLEAR = 8,       /* `slot` becomes empty, its cross part too; otherwise as truncating to 0 */
+  ATTN_STATE_CROSS_LENGTH = 9 /* *result = tokens in the cross part of `slot` */
 } attn_state_verb;
 
 /* The table that attn_query returns: constant data in the model file. */
@@ -211,8 +222,9 @@ typedef struct attn_library {
 
   /* Memory for `slots` sequences of up to `capacity` tokens in pages of `page` tokens (a multiple of 64;
    * 0: chosen by the file). 0 with `error` set when out of bounds or when the model has no state. A model whose
-   * attention has a window everywhere needs memory for that window only, whatever the capacity. state_init does not
-   * touch the pages; memory that the sequences do not reach stays untouched. */
+   * attention has a window everywhere needs memory for that window only, whatever the capacity. Where there is a cross
+   * part it is as long as the longest `seq` of the entry that fills it or, if that has no bound, `capacity`. state_init does
+   * not touch the pages; memory that the sequences do not reach stays untouched. */
   uint64_t (*state_bytes)(const attn_model *model, uint32_t slots, uint64_t capacity, uint32_t page,
                           attn_error *error);
   int32_t (*state_init)(const attn_model *model, void *memory, uint64_t bytes, uint32_t slots, uint64_t capacity,
@@ -231,7 +243,8 @@ typedef struct attn_library {
   /* ---- Fields below are present when `size` says so ---- */
 
   /* A pool is a state of `pages` physical pages, 0 to pages - 1, that the host hands out itself, to any slot and in any
-   * order. Sizes, runs, lengths and attach are those of other states; a page never moves. */
+   * order. Sizes, runs, lengths and attach are those of other states; a page never moves. Not for models with a cross part
+   * (ATTN_UNSUPPORTED). */
   uint64_t (*pool_bytes)(const attn_model *model, uint32_t slots, uint64_t capacity, uint32_t page, uint32_t pages,
                          attn_error *error);
   int32_t (*pool_init)(const attn_model *model, void *memory, uint64_t bytes, uint32_t slots, uint64_t capacity,

@@ -93,7 +93,8 @@ Constant *TableBuilder::dtype(mlir::Type type) {
 Constant *TableBuilder::tensor(const TensorInterface &tensor) {
   SmallVector<uint64_t> dims(ATTN_MAX_RANK, 0);
   llvm::copy(tensor.shape, dims.begin());
-  unsigned flags = (tensor.optional ? ATTN_TENSOR_OPTIONAL : 0) | (tensor.strided ? ATTN_TENSOR_STRIDED : 0);
+  unsigned flags = (tensor.optional ? ATTN_TENSOR_OPTIONAL : 0) | (tensor.strided ? ATTN_TENSOR_STRIDED : 0) |
+                   (tensor.crossMask ? ATTN_TENSOR_CROSS_MASK : 0);
   return fields({string(tensor.name), dtype(tensor.elementType), i32(flags), i32(tensor.shape.size()), ConstantDataArray::get(context, dims)});
 }
 
@@ -167,7 +168,8 @@ Expected<std::unique_ptr<Module>> buildLibraryModule(const ModelInterface &model
                                      table.external(codeTableName(i), Type::getInt8Ty(context))}));
   Constant *descriptor =
       table.fields({*library, table.array(variants, "codes"), table.i64(model.tokenBytes()), table.i32(model.ringTokens()),
-                    table.i32(model.window), table.i32(model.sinks), table.i32(model.elementBytes())});
+                    table.i32(model.window), table.i32(model.sinks), table.i32(model.elementBytes()),
+                    table.i32(model.crossTokens)});
   GlobalVariable *declared = module->getGlobalVariable("attn_descriptor");
   if (!declared)
     return fail("the support code lacks attn_descriptor");

@@ -94,6 +94,8 @@ static void writeTensors(llvm::json::OStream &json, llvm::StringRef key, const E
           json.attribute("optional", true);
         if (tensor.strided)
           json.attribute("strided", true);
+        if (tensor.crossMask)
+          json.attribute("cross_mask", true);
       });
   });
 }
@@ -130,7 +132,11 @@ llvm::Expected<std::string> metadataJson(const ModelInterface &model, const Code
           });
           writeTensors(json, "inputs", entry, entry.inputs);
           writeTensors(json, "outputs", entry, entry.outputs);
-          json.attribute("uses_state", entry.usesState);
+          json.attribute("uses_state", entry.usesState != 0);
+          if (entry.usesState & ATTN_STATE_READS_CROSS)
+            json.attribute("reads_cross", true);
+          if (entry.usesState & ATTN_STATE_FILLS_CROSS)
+            json.attribute("fills_cross", true);
         });
     });
     json.attributeObject("build", [&] {
@@ -144,6 +150,8 @@ llvm::Expected<std::string> metadataJson(const ModelInterface &model, const Code
       json.attribute("weights_bytes", (int64_t)model.weightsBytes);
       json.attribute("cache_bytes_per_token", (int64_t)model.tokenBytes());
       json.attribute("cache_ring_tokens", (int64_t)model.ringTokens()); // 0: all tokens are kept
+      if (model.crossTokens)
+        json.attribute("cross_tokens", model.crossTokens); // that a slot holds; no bound: 2147483647
       json.attribute("debug", options.debug);
       json.attribute("sanitize_address", options.sanitizeAddress);
     });

@@ -1,5 +1,6 @@
 //===- Variant.cpp - LLVM dialect to one variant's LLVM module ----------------------------------===//
 #include "backends/cpu/Object.h"
+#include "backends/cpu/support/Descriptor.h"
 
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/STLExtras.h"
@@ -85,7 +86,8 @@ static Expected<Function *> findFunction(Module &module, const Twine &name, Stri
 
 static Expected<Constant *> buildEntryCode(Module &module, const EntryInterface &entry, OpCounter &ops) {
   std::string kinds(1 + entry.inputs.size() + entry.outputs.size(), 'p');
-  kinds += entry.usesState ? "pppi" : "";
+  for (unsigned part : {ATTN_STATE_APPENDS, ATTN_STATE_READS_CROSS, ATTN_STATE_FILLS_CROSS})
+    kinds += entry.usesState & part ? "pppi" : "";
   kinds += "ppi"; // weights, workspace, workers
   Expected<Function *> run = findFunction(module, "_mlir_ciface_" + entry.name, kinds, false);
   if (!run)

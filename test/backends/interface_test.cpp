@@ -1,6 +1,7 @@
 // What attn.interface and attn.parameters may say; both can be written by hand.
 #include "backends/Header.h"
 #include "backends/Interface.h"
+#include "runtime/attn_abi.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -112,6 +113,74 @@ TEST_F(Interface, Caches) {
   EXPECT_TRUE(llvm::StringRef(entry(first + big)).starts_with("expected a cache that fits into memory, got"));
 }
 
+TEST_F(Interface, CrossCaches) {
+  std::string cache = "!attn.cache<2x3x5x7xf32>", cross = "!attn.cache<2x3x5x7xf32, cross>";
+  std::string mask = ", {name = \"mask\", type = tensor<?x?xi64>, dims = [\"b\", \"s\"], cross_mask}";
+  auto entryOf = [](const std::string &name, const std::string &more, const std::string &fields) {
+    return "{name = \"" + name + "\", inputs = [{name = \"ids\", type = tensor<?x?xi64>, dims = [\"b\", \"s\"]}" + more +
+           "], outputs = [], bounds = {s = array<i64: 1, 512>}" + fields + "}";
+  };
+  std::string encode = entryOf("encode", mask, ", fills_cross, cross = " + cross);
+  std::string decode = entryOf("decode", "", ", cache = " + cache + ", cross = " + cross);
+  ASSERT_EQ(entries("[" + encode + ", " + decode + "]"), "ok");
+  FailureOr<ModelInterface> model = readInterface(*module);
+  EXPECT_EQ(model->crossTokens, 512);
+  EXPECT_EQ(model->tokenBytes(), 4u * 2 * 3 * (5 + 16));
+  EXPECT_EQ(model->entries[0].usesState, ATTN_STATE_FILLS_CROSS);
+  EXPECT_EQ(model->entries[1].usesState, unsigned(ATTN_STATE_APPENDS | ATTN_STATE_READS_CROSS));
+  EXPECT_TRUE(model->entries[0].inputs[1].crossMask);
+  EXPECT_EQ(entries("[" + decode + "]"), "entry 'decode': expected another entry that appends to the cross cache which this one reads");
+  EXPECT_EQ(entries("[" + entryOf("f", "", ", cross = " + cache) + "]"),
+            "entry 'f': expected one cache type in all entries, got !attn.cache<2x3x5x7xf32>");
+  EXPECT_EQ(entries("[" + entryOf("f", "", ", cache = " + cross) + "]"),
+            "entry 'f': expected one cache type in all entries, got !attn.cache<2x3x5x7xf32, cross>");
+  EXPECT_EQ(entries("[" + encode + ", " + entryOf("f", "", ", cache = !attn.cache<2x3x5x8xf32>") + "]"),
+            "entry 'f': expected one cache type in all entries, got !attn.cache<2x3x5x8xf32>");
+  EXPECT_EQ(entries("[" + entryOf("f", "", ", fills_cross, cache = " + cache + ", cross = " + cross) + "]"),
+            "entry 'f': expected either fills_cross or a cache");
+  std::string notAMask = "', which selects what the cross cache gets, to be integers of shape [batch, seq] as in the first input";
+  EXPECT_EQ(entries("[" + entryOf("f", mask, "") + "]"), "entry 'f': expected 'mask" + notAMask);
+  EXPECT_EQ(entries("[" + entryOf("f", ", {name = \"m\", type = tensor<?xi64>, dims = [\"b\"], cross_mask}", ", fills_cross, cross = " + cross) + "]"),
+            "entry 'f': expected 'm" + notAMask);
+  EXPECT_EQ(entries("[" + entryOf("f", ", {name = \"m\", type = tensor<?x?xf32>, dims = [\"b\", \"s\"], cross_mask}", ", fills_cross, cross = " + cross) + "]"),
+            "entry 'f': expected 'm" + notAMask);
+}
+
+/// Which input selects the tokens of the cross cache follows from calls.
+TEST_F(Interface, RecordedCrossMask) {
+  std::string k = "tensor<?x?x4xf32>", m = "tensor<?x?xi64>", cross = "!attn.cache<1x1x4x4xf32, cross>";
+  auto record = [&](const std::string &body, const std::string &more = "") {
+    parse("func.func private @fill(%k: " + k + ", %m: " + m + ", %c: " + cross + ", %l: index) {"
+          "  attn.cache_append %k, %k to %c[%l] key_mask %m : " + k + ", " + k + ", " + cross + ", " + m + " return }"
+          "func.func private @outer(%m: " + m + ", %k: " + k + ", %c: " + cross + ", %l: index) {"
+          "  call @fill(%k, %m, %c, %l) : (" + k + ", " + m + ", " + cross + ", index) -> () return }"
+          "func.func @encode(%k: " + k + " {attn.dims = [\"b\", \"s\"]}, %a: " + m + " {attn.dims = [\"b\", \"s\"]}, %b: " + m +
+          " {attn.dims = [\"b\", \"s\"]}, %c: " + cross + more + ") { %l = arith.constant 0 : index " + body + " return }");
+    text.clear();
+    return succeeded(recordInterface(*module));
+  };
+  auto fill = [&](const std::string &mask) { return "call @fill(%k, %" + mask + ", %c, %l) : (" + k + ", " + m + ", " + cross + ", index) -> ()\n"; };
+  std::string outer = "call @outer(%b, %k, %c, %l) : (" + m + ", " + k + ", " + cross + ", index) -> ()\n";
+  ASSERT_TRUE(record(fill("b") + outer)) << text;
+  FailureOr<ModelInterface> model = readInterface(*module);
+  ASSERT_TRUE(succeeded(model)) << text;
+  EXPECT_FALSE(model->entries[0].inputs[1].crossMask);
+  EXPECT_TRUE(model->entries[0].inputs[2].crossMask);
+  EXPECT_EQ(model->crossTokens, 2147483647);
+  std::string differs = "'attn.cache_append' op expected the same input of the entry as key_mask wherever the cross cache gets keys";
+  EXPECT_FALSE(record(fill("b") + fill("a")));
+  EXPECT_TRUE(llvm::StringRef(text).starts_with(differs)) << text;
+  EXPECT_FALSE(record(fill("a") + outer));
+  EXPECT_FALSE(record(fill("a") + "attn.cache_append %k, %k to %c[%l] : " + k + ", " + k + ", " + cross));
+  EXPECT_FALSE(record("%t = attn.shift_right %a : (" + m + ") -> " + m + " " + fill("t")));
+  EXPECT_TRUE(llvm::StringRef(text).starts_with(differs)) << text;
+  std::string alone = "'func.func' op expected an entry that appends to the cross cache not to read it, and to have no other cache";
+  EXPECT_FALSE(record(fill("a"), ", %own: !attn.cache<1x1x4x4xf32>"));
+  EXPECT_EQ(text, alone);
+  EXPECT_FALSE(record(fill("a") + "%x = attn.attention %k cache %c[%l] {num_heads = 1 : i64} : (" + k + ", " + cross + ", index) -> " + k));
+  EXPECT_EQ(text, alone);
+}
+
 TEST_F(Interface, Windows) {
   std::string cache = "cache = !attn.cache<2x3x5x7xf32>";
   auto entryOf = [&](const std::string &name, const std::string &seq, const std::string &fields) {
@@ -185,7 +254,7 @@ TEST_F(Interface, Recording) {
   EXPECT_EQ(text, "'func.func' op expected entry arguments to be ranked tensors or a cache, got 'index'");
   parse("func.func @f(%a: !attn.cache<1x1x1x1xf32>, %b: !attn.cache<1x1x1x1xf32>) { return }");
   EXPECT_TRUE(failed(recordInterface(*module)));
-  EXPECT_EQ(text, "'func.func' op expected at most one cache, got two");
+  EXPECT_EQ(text, "'func.func' op expected at most one cache and one cross cache, got two of a kind");
   parse("func.func @f(%a: !attn.cache<1x1x1x1xf32>) -> !attn.cache<1x1x1x1xf32> { return %a : !attn.cache<1x1x1x1xf32> }");
   EXPECT_TRUE(failed(recordInterface(*module)));
   EXPECT_EQ(text, "'func.func' op expected entry results to be ranked tensors, got '!attn.cache<1x1x1x1xf32>'");

@@ -44,32 +44,62 @@ void runCopy(const void *const *args) {
     attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "more", 0, 0);
 }
 
-void runPrefill(const void *const *args) {
-  const Memref *ids = memref(args[1]), *next = memref(args[3]), *table = memref(args[5]), *past = memref(args[6]);
-  int64_t batch = ids->sizes[0];
-  auto *lengths = reinterpret_cast<const int32_t *>(past->aligned), *rows = reinterpret_cast<const int32_t *>(table->aligned);
-  observed.past.assign(lengths, lengths + batch);
-  observed.table.assign(rows, rows + table->sizes[0] * table->sizes[1]);
-  observed.page = (int64_t)args[7];
-  observe(args + 8);
-  // Each token's id goes to its place in the pages: kTokenBytes = 2 floats per token.
-  // Then all that the slot holds is read.
-  char *pages = memref(args[4])->aligned;
-  observed.elements = memref(args[4])->sizes[0];
+/// The cache of a run: pages, table, past, page. kTokenBytes = 2 floats per token.
+struct Cache {
+  const Memref *pages, *table, *past;
+  int64_t page;
+  explicit Cache(const void *const *args)
+      : pages(memref(args[0])), table(memref(args[1])), past(memref(args[2])), page((int64_t)args[3]) {}
+  const int32_t *lengths() const { return reinterpret_cast<const int32_t *>(past->aligned); }
+  char *place(int64_t row, int64_t at) const {
+    int64_t number = reinterpret_cast<const int32_t *>(table->aligned)[row * table->sizes[1] + at / page];
+    return pages->aligned + (number * page + at % page) * kTokenBytes;
+  }
+  std::vector<int64_t> read(int64_t row, int64_t tokens) const {
+    std::vector<int64_t> result(tokens);
+    for (int64_t at = 0; at < tokens; ++at)
+      std::memcpy(&result[at], place(row, at), 8);
+    return result;
+  }
+};
+
+/// Each token's id goes to its place in the pages. Then all that the slot holds is read.
+void appendIds(const void *const *args, const Memref *mask) {
+  const Memref *ids = memref(args[1]), *next = memref(args[3]);
+  Cache cache(args + 4);
+  int64_t batch = ids->sizes[0], seq = ids->sizes[1];
+  observed.past.assign(cache.lengths(), cache.lengths() + batch);
+  auto *rows = reinterpret_cast<const int32_t *>(cache.table->aligned);
+  observed.table.assign(rows, rows + cache.table->sizes[0] * cache.table->sizes[1]);
+  observed.page = cache.page;
+  observed.elements = cache.pages->sizes[0];
   observed.tokens.assign(batch, {});
   for (int64_t b = 0; b < batch; ++b) {
-    reinterpret_cast<int64_t *>(next->aligned)[b] = lengths[b];
-    auto place = [&](int64_t at) {
-      int64_t page = rows[b * table->sizes[1] + at / observed.page];
-      return pages + (page * observed.page + at % observed.page) * kTokenBytes;
-    };
-    for (int64_t s = 0; s < ids->sizes[1]; ++s)
-      std::memcpy(place(lengths[b] + s), ids->aligned + (b * ids->sizes[1] + s) * 8, 8);
-    observed.tokens[b].resize(lengths[b] + ids->sizes[1]);
-    for (size_t at = 0; at < observed.tokens[b].size(); ++at)
-      std::memcpy(&observed.tokens[b][at], place(at), 8);
+    reinterpret_cast<int64_t *>(next->aligned)[b] = cache.lengths()[b];
+    int64_t at = cache.lengths()[b];
+    for (int64_t i = b * seq; i < (b + 1) * seq; ++i)
+      if (!mask || !mask->aligned || reinterpret_cast<int64_t *>(mask->aligned)[i])
+        std::memcpy(cache.place(b, at++), ids->aligned + i * 8, 8);
+    observed.tokens[b] = cache.read(b, at);
   }
   attn_dispatch(const_cast<void *>(args[0]), nothing, nullptr, 1, "append", 0, 0);
+}
+
+void runPrefill(const void *const *args) {
+  observe(args + 8);
+  appendIds(args, nullptr);
+}
+void runEncode(const void *const *args) {
+  observe(args + 8);
+  appendIds(args, memref(args[2]));
+}
+void runStep(const void *const *args) {
+  Cache cross(args + 8);
+  observe(args + 12);
+  observed.cross.clear();
+  for (int64_t b = 0; b < cross.past->sizes[0]; ++b)
+    observed.cross.push_back(cross.read(b, cross.lengths()[b]));
+  appendIds(args, nullptr);
 }
 
 void failTask(void *arg, int64_t task, int64_t) {
@@ -114,6 +144,8 @@ const attn_tensor_info copyOut[] = {{"y", kF32, 0, 2, {dim(0), dim(0)}}};
 const attn_tensor_info wideOut[] = {{"y", kF32, 0, 1, {dim(1)}}};
 const attn_tensor_info prefillIn[] = {{"input_ids", kI64, 0, 2, {dim(0), dim(1)}},
                                       {"attention_mask", kI64, ATTN_TENSOR_OPTIONAL, 2, {dim(0), dim(2)}}};
+const attn_tensor_info encodeIn[] = {{"input_ids", kI64, 0, 2, {dim(0), dim(1)}},
+                                     {"attention_mask", kI64, ATTN_TENSOR_OPTIONAL | ATTN_TENSOR_CROSS_MASK, 2, {dim(0), dim(1)}}};
 const attn_tensor_info prefillOut[] = {{"next", kI64, 0, 1, {dim(0)}}};
 const attn_tensor_info failIn[] = {{"code", kI64, 0, 0, {}}};
 const attn_tensor_info countIn[] = {{"x", kF32, 0, 0, {}}}, countOut[] = {{"y", kI64, 0, 1, {1000}}};
@@ -127,6 +159,8 @@ const attn_entry entries[] = {
     {sizeof(attn_entry), "huge", 2, 2, 1, copyDims, copyIn, copyOut, 0},
     {sizeof(attn_entry), "strided", 2, 2, 1, stridedDims, stridedIn, stridedOut, 0},
     {sizeof(attn_entry), "count", 0, 1, 1, nullptr, countIn, countOut, 0},
+    {sizeof(attn_entry), "encode", 3, 2, 1, prefillDims, encodeIn, prefillOut, ATTN_STATE_FILLS_CROSS},
+    {sizeof(attn_entry), "step", 3, 2, 1, prefillDims, prefillIn, prefillOut, ATTN_STATE_APPENDS | ATTN_STATE_READS_CROSS},
 };
 const attn_code codes[] = {{runCopy, someBytes, 1},
                            {runPrefill, someBytes, 0},
@@ -134,7 +168,9 @@ const attn_code codes[] = {{runCopy, someBytes, 1},
                            {runNothing, noBytes, 0},
                            {runNothing, overflow, 0},
                            {runStrided, noBytes, 0},
-                           {runCount, noBytes, 10}};
+                           {runCount, noBytes, 10},
+                           {runEncode, someBytes, 0},
+                           {runStep, someBytes, 0}};
 const attn_variant variants[] = {{"impossible"}, {"plain"}, {"slow"}};
 const attn_variant_code variantCodes[] = {{1u << 31, 0, codes}, {0, 0, codes}, {0, 0, codes}};
 } // namespace
@@ -158,13 +194,13 @@ int32_t attn_library_pool_init(const attn_model *, void *, uint64_t, uint32_t, u
 int32_t attn_library_pool_map(const attn_model *, attn_state *, uint32_t, const int32_t *, uint32_t, int64_t,
                               attn_error *);
 
-static const attn_library table = {sizeof(attn_library), ATTN_ABI_VERSION, "test", kBuildId, "{}", 3, 7, variants,
+static const attn_library table = {sizeof(attn_library), ATTN_ABI_VERSION, "test", kBuildId, "{}", 3, 9, variants,
                                    entries, kWeightsBytes, nullptr, "test.weights", attn_library_open,
                                    attn_library_close, attn_library_variant, attn_library_infer_dims,
                                    attn_library_workspace_bytes, attn_library_state_bytes, attn_library_state_init,
                                    attn_library_state_attach, attn_library_state_op, attn_library_run,
                                    attn_library_pool_bytes, attn_library_pool_init, attn_library_pool_map};
-attn_model_descriptor attn_descriptor = {&table, variantCodes, kTokenBytes, 0, 0, 0, sizeof(float)};
+attn_model_descriptor attn_descriptor = {&table, variantCodes, kTokenBytes, 0, 0, 0, sizeof(float), 0};
 }
 
 const void *goodWeights() {

@@ -132,8 +132,8 @@ TEST_F(States, Operations) {
   expectOp(ATTN_STATE_PAGE_USES, 0, 6, ATTN_RANGE, "state: expected a page from 0 to 5, got 6");
   expectOp(ATTN_STATE_PAGE_USES, 0, -1, ATTN_RANGE, "state: expected a page from 0 to 5, got -1");
   EXPECT_EQ(ask(ATTN_STATE_PAGE_OFFSET, 0, 6), (int64_t)bytes);
-  EXPECT_EQ(unknownVerb(8), ATTN_INVALID_ARGUMENT);
-  EXPECT_EQ(m.text(), "state: expected a known verb, got 8");
+  EXPECT_EQ(unknownVerb(10), ATTN_INVALID_ARGUMENT);
+  EXPECT_EQ(m.text(), "state: expected a known verb, got 10");
   EXPECT_EQ(op(ATTN_STATE_PAGES, 0, 0), ATTN_INVALID_ARGUMENT);
   EXPECT_EQ(m.library->state_op(m.model, state, ATTN_STATE_LENGTH, 0, 0, nullptr, &m.error), ATTN_INVALID_ARGUMENT);
   EXPECT_EQ(m.text(), "state: expected a place for the result, got null");

@@ -177,7 +177,7 @@ TEST_F(Tensors, Counts) {
   expect(ATTN_INVALID_ARGUMENT, "x: expected a tensor, got none", {nullptr, nullptr}, {&y});
   expect(ATTN_UNSUPPORTED, "y: expected a tensor, got none: leaving an output out is not implemented", {&x, nullptr},
          {nullptr});
-  expect(ATTN_INVALID_ARGUMENT, "entry: expected an index below 7, got 9", {&x, nullptr}, {&y}, 9);
+  expect(ATTN_INVALID_ARGUMENT, "entry: expected an index below 9, got 9", {&x, nullptr}, {&y}, 9);
 }
 
 TEST_F(Tensors, TypesAndShapes) {

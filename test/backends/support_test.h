@@ -16,8 +16,9 @@ extern "C" void attn_dispatch(void *context, void (*kernel)(void *, int64_t, int
 /// prefill: input_ids int64 [batch, seq ≤ 512], attention_mask optional [batch, keys]; next int64 [batch] = tokens held
 /// before. fail: code int64 []: attn_fail with it. wide: output [m] of an optional input's dimension. strided: y float32
 /// [n] = first column of x float32 [n, m], any strides; mask float32 [m] as well, optional. count: ten ops add 1 to every
-/// element of y int64 [1000]; x float32 [] is not read.
-enum { COPY, PREFILL, FAIL, WIDE, HUGE_WORKSPACE, STRIDED, COUNT };
+/// element of y int64 [1000]; x float32 [] is not read. encode: as prefill, to the cross part, of what attention_mask [batch,
+/// seq] selects. step: as prefill, and reads the cross part.
+enum { COPY, PREFILL, FAIL, WIDE, HUGE_WORKSPACE, STRIDED, COUNT, ENCODE, STEP };
 constexpr uint64_t kWeightsBytes = 128, kTokenBytes = 8;
 inline const char kBuildId[] = "0123456789abcdef0123456789abcdef";
 
@@ -27,6 +28,7 @@ struct Observed {
   const void *mask = nullptr;
   std::vector<int32_t> past, table;
   std::vector<std::vector<int64_t>> tokens; ///< per row: what its table leads to, for every position
+  std::vector<std::vector<int64_t>> cross;  ///< the same of the cross part that a run reads
   std::vector<int64_t> strides;
   int64_t elements = 0; ///< of all pages
   int dispatches = 1;

@@ -72,12 +72,15 @@ func.func @heads(%x: memref<?x?x32xf32, strided<[?, 96, 1], offset: ?>>, %p: mem
 // CHECK-LABEL: func.func @attention
 func.func @attention(%q: memref<?x?x32xf32>, %k: memref<?x4x?x8x64xf32>, %v: memref<?x4x?x16xf32>,
     %cache: !attn.cache<6x2x8x8xf32>, %layer: index, %out: memref<?x?x32xf32>, %lse: memref<?x4x?xf32>,
-    %new: memref<?x?x16xf32>, %all: memref<?x2x?x8xf32>) {
+    %new: memref<?x?x16xf32>, %all: memref<?x2x?x8xf32>, %cross: !attn.cache<6x2x8x8xf32, cross>, %mask: memref<?x?xi64>) {
   // CHECK: attn.attention %arg0, %arg1, %arg2 outs %arg5 lse %arg6 {causal, num_heads = 4 : i64} :
   attn.attention %q, %k, %v outs %out lse %lse {causal, num_heads = 4 : i64}
     : (memref<?x?x32xf32>, memref<?x4x?x8x64xf32>, memref<?x4x?x16xf32>, memref<?x?x32xf32>, memref<?x4x?xf32>) -> ()
   // CHECK: attn.cache_append %arg7, %arg7 to %arg3[%arg4] :
   attn.cache_append %new, %new to %cache[%layer] : memref<?x?x16xf32>, memref<?x?x16xf32>, !attn.cache<6x2x8x8xf32>
+  // CHECK: attn.cache_append %arg7, %arg7 to %arg9[%arg4] key_mask %arg10 : memref<?x?x16xf32>, memref<?x?x16xf32>, !attn.cache<6x2x8x8xf32, cross>, memref<?x?xi64>
+  attn.cache_append %new, %new to %cross[%layer] key_mask %mask
+    : memref<?x?x16xf32>, memref<?x?x16xf32>, !attn.cache<6x2x8x8xf32, cross>, memref<?x?xi64>
   // CHECK: attn.attention %arg0 cache %arg3[%arg4] outs %arg5 {causal, num_heads = 4 : i64} :
   attn.attention %q cache %cache[%layer] outs %out {causal, num_heads = 4 : i64}
     : (memref<?x?x32xf32>, !attn.cache<6x2x8x8xf32>, index, memref<?x?x32xf32>) -> ()

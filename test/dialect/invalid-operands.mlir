@@ -414,3 +414,83 @@ func.func @relative_bias_both(%t: tensor<32x4xf32>) {
   attn.relative_bias %t : (tensor<32x4xf32>) -> ()
   return
 }
+
+// -----
+
+// attention C15
+func.func @cross_causal(%q: tensor<2x5x32xf32>, %c: !attn.cache<6x2x8x8xf32, cross>, %l: index, %a: tensor<4xf32>, %r: tensor<4x3xf32>,
+    %n: tensor<2xi64>, %d: tensor<2x7xi64>) {
+  // expected-error @below {{expected no causal, windows, bottom_right, alibi, relative, prefix or documents over a cross cache}}
+  %0 = attn.attention %q cache %c[%l] {causal, num_heads = 4 : i64} : (tensor<2x5x32xf32>, !attn.cache<6x2x8x8xf32, cross>, index) -> tensor<2x5x32xf32>
+  return
+}
+
+// -----
+
+// attention C15
+func.func @cross_window_left(%q: tensor<2x5x32xf32>, %c: !attn.cache<6x2x8x8xf32, cross>, %l: index, %a: tensor<4xf32>, %r: tensor<4x3xf32>,
+    %n: tensor<2xi64>, %d: tensor<2x7xi64>) {
+  // expected-error @below {{expected no causal, windows, bottom_right, alibi, relative, prefix or documents over a cross cache}}
+  %0 = attn.attention %q cache %c[%l] {window_left = 3 : i64, num_heads = 4 : i64} : (tensor<2x5x32xf32>, !attn.cache<6x2x8x8xf32, cross>, index) -> tensor<2x5x32xf32>
+  return
+}
+
+// -----
+
+// attention C15
+func.func @cross_window_right(%q: tensor<2x5x32xf32>, %c: !attn.cache<6x2x8x8xf32, cross>, %l: index, %a: tensor<4xf32>, %r: tensor<4x3xf32>,
+    %n: tensor<2xi64>, %d: tensor<2x7xi64>) {
+  // expected-error @below {{expected no causal, windows, bottom_right, alibi, relative, prefix or documents over a cross cache}}
+  %0 = attn.attention %q cache %c[%l] {window_right = 3 : i64, num_heads = 4 : i64} : (tensor<2x5x32xf32>, !attn.cache<6x2x8x8xf32, cross>, index) -> tensor<2x5x32xf32>
+  return
+}
+
+// -----
+
+// attention C15
+func.func @cross_bottom_right(%q: tensor<2x5x32xf32>, %c: !attn.cache<6x2x8x8xf32, cross>, %l: index, %a: tensor<4xf32>, %r: tensor<4x3xf32>,
+    %n: tensor<2xi64>, %d: tensor<2x7xi64>) {
+  // expected-error @below {{expected no causal, windows, bottom_right, alibi, relative, prefix or documents over a cross cache}}
+  %0 = attn.attention %q cache %c[%l] {bottom_right, num_heads = 4 : i64} : (tensor<2x5x32xf32>, !attn.cache<6x2x8x8xf32, cross>, index) -> tensor<2x5x32xf32>
+  return
+}
+
+// -----
+
+// attention C15
+func.func @cross_alibi(%q: tensor<2x5x32xf32>, %c: !attn.cache<6x2x8x8xf32, cross>, %l: index, %a: tensor<4xf32>, %r: tensor<4x3xf32>,
+    %n: tensor<2xi64>, %d: tensor<2x7xi64>) {
+  // expected-error @below {{expected no causal, windows, bottom_right, alibi, relative, prefix or documents over a cross cache}}
+  %0 = attn.attention %q cache %c[%l] alibi %a {num_heads = 4 : i64} : (tensor<2x5x32xf32>, !attn.cache<6x2x8x8xf32, cross>, index, tensor<4xf32>) -> tensor<2x5x32xf32>
+  return
+}
+
+// -----
+
+// attention C15
+func.func @cross_relative(%q: tensor<2x5x32xf32>, %c: !attn.cache<6x2x8x8xf32, cross>, %l: index, %a: tensor<4xf32>, %r: tensor<4x3xf32>,
+    %n: tensor<2xi64>, %d: tensor<2x7xi64>) {
+  // expected-error @below {{expected no causal, windows, bottom_right, alibi, relative, prefix or documents over a cross cache}}
+  %0 = attn.attention %q cache %c[%l] relative %r {num_heads = 4 : i64} : (tensor<2x5x32xf32>, !attn.cache<6x2x8x8xf32, cross>, index, tensor<4x3xf32>) -> tensor<2x5x32xf32>
+  return
+}
+
+// -----
+
+// attention C15
+func.func @cross_prefix(%q: tensor<2x5x32xf32>, %c: !attn.cache<6x2x8x8xf32, cross>, %l: index, %a: tensor<4xf32>, %r: tensor<4x3xf32>,
+    %n: tensor<2xi64>, %d: tensor<2x7xi64>) {
+  // expected-error @below {{expected no causal, windows, bottom_right, alibi, relative, prefix or documents over a cross cache}}
+  %0 = attn.attention %q cache %c[%l] prefix %n {num_heads = 4 : i64} : (tensor<2x5x32xf32>, !attn.cache<6x2x8x8xf32, cross>, index, tensor<2xi64>) -> tensor<2x5x32xf32>
+  return
+}
+
+// -----
+
+// attention C15
+func.func @cross_documents(%q: tensor<2x5x32xf32>, %c: !attn.cache<6x2x8x8xf32, cross>, %l: index, %a: tensor<4xf32>, %r: tensor<4x3xf32>,
+    %n: tensor<2xi64>, %d: tensor<2x7xi64>) {
+  // expected-error @below {{expected no causal, windows, bottom_right, alibi, relative, prefix or documents over a cross cache}}
+  %0 = attn.attention %q cache %c[%l] documents %d {num_heads = 4 : i64} : (tensor<2x5x32xf32>, !attn.cache<6x2x8x8xf32, cross>, index, tensor<2x7xi64>) -> tensor<2x5x32xf32>
+  return
+}

@@ -713,6 +713,24 @@ func.func @append_value(%k: tensor<2x3x16xf32>, %v: tensor<2x4x16xf32>, %c: !att
 
 // -----
 
+// cache_append C2
+func.func @append_masked(%k: tensor<2x3x16xf32>, %m: tensor<2x3xi64>, %c: !attn.cache<6x2x8x8xf32>, %l: index) {
+  // expected-error @below {{expected a cross cache with 'key_mask', got '!attn.cache<6x2x8x8xf32>'}}
+  attn.cache_append %k, %k to %c[%l] key_mask %m : tensor<2x3x16xf32>, tensor<2x3x16xf32>, !attn.cache<6x2x8x8xf32>, tensor<2x3xi64>
+  return
+}
+
+// -----
+
+// cache_append C2
+func.func @append_mask(%k: tensor<2x3x16xf32>, %m: tensor<2x4xi64>, %c: !attn.cache<6x2x8x8xf32, cross>, %l: index) {
+  // expected-error @below {{expected key_mask of shape [2x3], got [2x4]}}
+  attn.cache_append %k, %k to %c[%l] key_mask %m : tensor<2x3x16xf32>, tensor<2x3x16xf32>, !attn.cache<6x2x8x8xf32, cross>, tensor<2x4xi64>
+  return
+}
+
+// -----
+
 // cache_read C1
 func.func @read_keys(%c: !attn.cache<6x2x8x6xf32>, %l: index) {
   // expected-error @below {{expected result of shape [?x2x?x8], got [?x2x?x6]}}
@@ -830,3 +848,8 @@ func.func private @cache_huge(!attn.cache<6x2147483648x8x8xf32>)
 
 // expected-error @below {{expected element type f32, bf16 or f16, got 'i8'}}
 func.func private @cache_type(!attn.cache<6x2x8x8xi8>)
+
+// -----
+
+// expected-error @below {{expected 'cross'}}
+func.func private @cache_kind(!attn.cache<6x2x8x8xf32, ring>)

@@ -182,6 +182,20 @@ func.func @cache(%k: tensor<?x?x16xf32>, %v: tensor<?x?x12xf32>, %cache: !attn.c
   return
 }
 
+// CHECK-LABEL: func.func @cross_cache
+func.func @cross_cache(%q: tensor<?x?x32xf32>, %k: tensor<?x?x16xf32>, %v: tensor<?x?x12xf32>, %mask: tensor<?x?xi64>,
+                       %cross: !attn.cache<6x2x8x6xf32, cross>, %layer: index) {
+  // CHECK: attn.cache_append %arg1, %arg2 to %arg4[%arg5] : tensor<?x?x16xf32>, tensor<?x?x12xf32>, !attn.cache<6x2x8x6xf32, cross>
+  attn.cache_append %k, %v to %cross[%layer] : tensor<?x?x16xf32>, tensor<?x?x12xf32>, !attn.cache<6x2x8x6xf32, cross>
+  // CHECK: attn.cache_append %arg1, %arg2 to %arg4[%arg5] key_mask %arg3 : tensor<?x?x16xf32>, tensor<?x?x12xf32>, !attn.cache<6x2x8x6xf32, cross>, tensor<?x?xi64>
+  attn.cache_append %k, %v to %cross[%layer] key_mask %mask
+    : tensor<?x?x16xf32>, tensor<?x?x12xf32>, !attn.cache<6x2x8x6xf32, cross>, tensor<?x?xi64>
+  // CHECK: attn.attention %arg0 cache %arg4[%arg5] {num_heads = 4 : i64} : (tensor<?x?x32xf32>, !attn.cache<6x2x8x6xf32, cross>, index)
+  %0 = attn.attention %q cache %cross[%layer] {num_heads = 4 : i64}
+    : (tensor<?x?x32xf32>, !attn.cache<6x2x8x6xf32, cross>, index) -> tensor<?x?x24xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @parameters
 func.func @parameters(%a: tensor<8x4xf32>, %b: tensor<8x2xf32>) {
   // CHECK: attn.concat_parameters %arg0, %arg1 dim 1 : (tensor<8x4xf32>, tensor<8x2xf32>) -> tensor<8x6xf32>

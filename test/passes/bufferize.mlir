@@ -27,7 +27,7 @@ func.func @identity(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
 // The cache arrives as four arguments before the weights; slices become views.
 // CHECK-LABEL: func.func private @block(
 // CHECK-SAME: %{{.*}}: memref<?xf32>, %{{.*}}: memref<?x?xi32>, %{{.*}}: memref<?xi32>, %{{.*}}: index, %{{.*}}: memref<?xi8>, %{{.*}}: memref<?xi8>, %{{.*}}: index)
-// CHECK-SAME: attn.cache = !attn.cache<2x1x8x8xf32>
+// CHECK-SAME: attn.caches = [!attn.cache<2x1x8x8xf32>]
 // CHECK: %[[C:.*]] = attn.cache_view
 // CHECK: memref.subview %arg1[0, 0, 8]
 // CHECK: attn.cache_append %{{.*}} to %[[C]][%arg2]
@@ -52,6 +52,29 @@ func.func private @block(%x: tensor<?x?x24xf32>, %layer: index, %c: !attn.cache<
 func.func @caller(%x: tensor<?x?x24xf32>, %c: !attn.cache<2x1x8x8xf32>) -> tensor<?x?x8xf32> {
   %layer = arith.constant 1 : index
   %0 = call @block(%x, %layer, %c) : (tensor<?x?x24xf32>, index, !attn.cache<2x1x8x8xf32>) -> tensor<?x?x8xf32>
+  return %0 : tensor<?x?x8xf32>
+}
+
+// The cross cache follows the function's own, whatever the order of arguments.
+// CHECK-LABEL: func.func private @decoder_block(
+// CHECK-SAME: %[[PAGES:[^ ]*]]: memref<?xf32>, %[[TABLE:[^ ]*]]: memref<?x?xi32>, %[[PAST:[^ ]*]]: memref<?xi32>, %[[PAGE:[^ ]*]]: index, %[[CROSS_PAGES:[^ ]*]]: memref<?xf32>, %[[CROSS_TABLE:[^ ]*]]: memref<?x?xi32>, %[[CROSS_PAST:[^ ]*]]: memref<?xi32>, %[[CROSS_PAGE:[^ ]*]]: index, %{{.*}}: memref<?xi8>, %{{.*}}: memref<?xi8>, %{{.*}}: index)
+// CHECK-SAME: attn.caches = [!attn.cache<2x1x8x8xf32>, !attn.cache<2x1x8x8xf32, cross>]
+// CHECK-DAG: %[[CROSS:.*]] = attn.cache_view %[[CROSS_PAGES]], %[[CROSS_TABLE]], %[[CROSS_PAST]], %[[CROSS_PAGE]]
+// CHECK-DAG: attn.cache_view %[[PAGES]], %[[TABLE]], %[[PAST]], %[[PAGE]]
+// CHECK: attn.attention %{{.*}} cache %[[CROSS]]
+func.func private @decoder_block(%x: tensor<?x?x8xf32>, %cross: !attn.cache<2x1x8x8xf32, cross>, %c: !attn.cache<2x1x8x8xf32>) -> tensor<?x?x8xf32> {
+  %layer = arith.constant 1 : index
+  attn.cache_append %x, %x to %c[%layer] : tensor<?x?x8xf32>, tensor<?x?x8xf32>, !attn.cache<2x1x8x8xf32>
+  %0 = attn.attention %x cache %cross[%layer] {num_heads = 1 : i64}
+     : (tensor<?x?x8xf32>, !attn.cache<2x1x8x8xf32, cross>, index) -> tensor<?x?x8xf32>
+  return %0 : tensor<?x?x8xf32>
+}
+
+// CHECK-LABEL: func.func @decoder(
+// CHECK-SAME: %[[PAGES:[^ ]*]]: memref<?xf32>, %[[TABLE:[^ ]*]]: memref<?x?xi32>, %[[PAST:[^ ]*]]: memref<?xi32>, %[[PAGE:[^ ]*]]: index, %[[CROSS_PAGES:[^ ]*]]: memref<?xf32>, %[[CROSS_TABLE:[^ ]*]]: memref<?x?xi32>, %[[CROSS_PAST:[^ ]*]]: memref<?xi32>, %[[CROSS_PAGE:[^ ]*]]: index, %{{[^ ]*}}: memref<?xi8>
+// CHECK: call @decoder_block(%{{.*}}, %[[PAGES]], %[[TABLE]], %[[PAST]], %[[PAGE]], %[[CROSS_PAGES]], %[[CROSS_TABLE]], %[[CROSS_PAST]], %[[CROSS_PAGE]],
+func.func @decoder(%x: tensor<?x?x8xf32>, %c: !attn.cache<2x1x8x8xf32>, %cross: !attn.cache<2x1x8x8xf32, cross>) -> tensor<?x?x8xf32> {
+  %0 = call @decoder_block(%x, %cross, %c) : (tensor<?x?x8xf32>, !attn.cache<2x1x8x8xf32, cross>, !attn.cache<2x1x8x8xf32>) -> tensor<?x?x8xf32>
   return %0 : tensor<?x?x8xf32>
 }
 

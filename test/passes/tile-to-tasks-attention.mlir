@@ -134,6 +134,18 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
     return %0 : tensor<?x?x8xf32>
   }
 
+  // Keys of the cross cache are those that it held before; queries count from 0.
+  // CHECK-LABEL: func.func @cross
+  // CHECK: scf.forall
+  // CHECK: %[[KEYS:.*]] = arith.index_cast %{{.*}} : i32 to index
+  // CHECK: attn.online_attention %{{.*}} offset %c0{{.*}} keys %[[KEYS]] pages
+  func.func @cross(%q: tensor<?x?x8xf32>, %c: !attn.cache<1x1x8x8xf32, cross>) -> tensor<?x?x8xf32> {
+    %l = arith.constant 0 : index
+    %0 = attn.attention %q cache %c[%l] {num_heads = 1 : i64}
+       : (tensor<?x?x8xf32>, !attn.cache<1x1x8x8xf32, cross>, index) -> tensor<?x?x8xf32>
+    return %0 : tensor<?x?x8xf32>
+  }
+
   // kv_len within the keys; positions from the bottom right.
   // CHECK-LABEL: func.func @lengths
   // CHECK: scf.forall

@@ -34,7 +34,10 @@ static uint64_t file_bytes(const attn_file *file) {
 /* ---- Text ------------------------------------------------------------------------------------------- */
 
 static void entry_text(const attn_entry *e, FILE *stream) {
-  fprintf(stream, "\nentry %s%s\n", e->name, e->uses_state ? ", uses a state" : "");
+  fprintf(stream, "\nentry %s%s%s\n", e->name, e->uses_state ? ", uses a state" : "",
+          e->uses_state & ATTN_STATE_FILLS_CROSS   ? ", fills its cross part"
+          : e->uses_state & ATTN_STATE_READS_CROSS ? " and its cross part"
+                                                   : "");
   for (uint32_t i = 0; i < e->n_in; ++i) {
     fprintf(stream, "  %s: ", e->in[i].name);
     print_tensor_type(e, &e->in[i], stream);
@@ -95,7 +98,10 @@ static void json_tensors(const char *key, const attn_entry *e, const attn_tensor
 static void json_entry(const attn_entry *e, FILE *stream) {
   fputs("{\"name\": ", stream);
   json_string(e->name, stream);
-  fprintf(stream, ", \"uses_state\": %s, \"dims\": [", e->uses_state ? "true" : "false");
+  fprintf(stream, ", \"uses_state\": %s", e->uses_state ? "true" : "false");
+  if (e->uses_state & (ATTN_STATE_READS_CROSS | ATTN_STATE_FILLS_CROSS))
+    fprintf(stream, ", \"%s_cross\": true", e->uses_state & ATTN_STATE_READS_CROSS ? "reads" : "fills");
+  fputs(", \"dims\": [", stream);
   for (uint32_t d = 0; d < e->n_dims; ++d) {
     fputs(d ? ", {\"name\": " : "{\"name\": ", stream);
     json_string(e->dims[d].name, stream);

@@ -6,6 +6,7 @@
 //===------------------------------------------------------------------------------------------------===//
 #include "Report.h"
 #include "ReportTemplate.h"
+#include "runtime/attn_abi.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "llvm/ADT/MapVector.h"
@@ -65,11 +66,12 @@ ExampleSizes::ExampleSizes(const EntryInterface &entry, const ModelInterface &mo
     if (dim.name == "seq")
       tokens = size;
   }
-  queries = tokens ? tokens : entry.usesState ? 1 : context;
-  keys = entry.usesState ? std::max(context, queries) : queries;
+  bool appends = entry.usesState & ATTN_STATE_APPENDS;
+  queries = tokens ? tokens : appends ? 1 : context;
+  keys = appends ? std::max(context, queries) : queries;
   sizes.past = keys - queries;
   sizes.workers = kWorkers;
-  if (entry.usesState)
+  if (appends)
     text += std::to_string(sizes.past) + " cached tokens, ";
   text += std::to_string(kWorkers) + " workers";
 }

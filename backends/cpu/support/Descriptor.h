@@ -24,7 +24,7 @@ enum attn_cpu_needs {
 /* The code of one entry in one variant. */
 typedef struct attn_code {
   /* args: the 8-byte arguments of _mlir_ciface_ENTRY in order, pointers or int64: context, a memref descriptor per
-   * input and output, [pages, table, past, page], weights, workspace, workers */
+   * input and output, [pages, table, past, page] of the cache and of the cross cache, weights, workspace, workers */
   void (*run)(const void *const *args);
   /* args: the size of every dynamic dimension of the inputs, in order, then workers. Bytes, or < 0 on overflow */
   int64_t (*workspace)(const int64_t *args);
@@ -45,6 +45,7 @@ typedef struct attn_model_descriptor {
    * appends at most ring - window: other pages may be used again. ring 0: it reads everything. */
   uint32_t ring, window, sinks;
   uint32_t element_bytes; /* of a number in the pages */
+  uint32_t cross_tokens;  /* that a run may append to the cross part of a slot; 0: there is none */
 } attn_model_descriptor;
 
 #endif

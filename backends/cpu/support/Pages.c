@@ -1,25 +1,26 @@
 /* Pages.c: which page of a state holds what: appending, sharing, truncating, and tables that the host sets. */
 #include "Support.h"
 
-static int32_t *row_of(const attn_state *s, uint32_t slot) { return state_table(s) + (uint64_t)slot * s->places; }
 static char *page_at(const attn_state *s, int32_t page) {
   return state_pages(s) + (uint64_t)page * state_page_bytes(s);
 }
 static uint64_t pages_for(const attn_state *s, int64_t tokens) { return ((uint64_t)tokens + s->page - 1) / s->page; }
 
-/* Place in the slot's table of its i-th page. */
-static uint64_t place_of(const attn_state *s, uint64_t i) {
-  if (i < s->places)
+/* Place in the sequence's part of the table of its i-th page. A cross part is never a ring. */
+static uint64_t place_of(const attn_state *s, uint32_t sequence, uint64_t i) {
+  if (i < state_places(s, sequence))
     return i;
   uint64_t pinned = sink_pages(s);
   return pinned + (i - pinned) % (s->places - pinned);
 }
 
-/* Whether pages of the slot were written over by later ones. */
-static int is_wrapped(const attn_state *s, uint32_t slot) { return pages_for(s, state_reach(s)[slot]) > s->places; }
+/* Whether pages of the sequence were written over by later ones. */
+static int is_wrapped(const attn_state *s, uint32_t sequence) {
+  return pages_for(s, state_reach(s)[sequence]) > state_places(s, sequence);
+}
 
-uint64_t held_places(const attn_state *s, uint32_t slot) {
-  return is_wrapped(s, slot) ? s->places : pages_for(s, state_lengths(s)[slot]);
+uint64_t held_places(const attn_state *s, uint32_t sequence) {
+  return is_wrapped(s, sequence) ? s->places : pages_for(s, state_lengths(s)[sequence]);
 }
 
 /* ---- Taking and releasing --------------------------------------------------------------------------- */
@@ -41,10 +42,10 @@ static void release_page(attn_state *s, int32_t page) {
     s->first_free = (uint32_t)page;
 }
 
-/* The slot's entries from place `from` on. */
-static void release_from(attn_state *s, uint32_t slot, uint64_t from) {
-  int32_t *row = row_of(s, slot);
-  for (uint64_t i = from; i < s->places && row[i] >= 0; ++i) {
+/* The sequence's entries from place `from` on. */
+static void release_from(attn_state *s, uint32_t sequence, uint64_t from) {
+  int32_t *row = state_row(s, sequence);
+  for (uint64_t i = from, places = state_places(s, sequence); i < places && row[i] >= 0; ++i) {
     release_page(s, row[i]);
     row[i] = -1;
   }
@@ -60,18 +61,18 @@ static text about_slot(const attn_entry *entry, uint32_t slot, attn_error *error
   return t;
 }
 
-int32_t check_pages(const attn_entry *entry, const attn_state *s, uint32_t slot, int64_t seq, attn_error *error) {
+int32_t check_pages(const attn_entry *entry, const attn_state *s, uint32_t slot, int64_t tokens, attn_error *error) {
   if (!s->pooled)
     return ATTN_OK;
-  const int32_t *row = row_of(s, slot), *counts = state_counts(s);
-  uint64_t past = (uint64_t)state_lengths(s)[slot], all = pages_for(s, (int64_t)past + seq);
+  const int32_t *row = state_row(s, slot), *counts = state_counts(s);
+  uint64_t past = (uint64_t)state_lengths(s)[slot], all = pages_for(s, (int64_t)past + tokens);
   for (uint64_t i = 0; i < all; ++i)
     if (row[i] < 0) {
       text t = about_slot(entry, slot, error);
       put(&t, ": expected ");
       put_uint(&t, all);
       put(&t, " pages for ");
-      put_uint(&t, past + (uint64_t)seq);
+      put_uint(&t, past + (uint64_t)tokens);
       put(&t, " tokens, got ");
       put_uint(&t, i);
       return end(&t);
@@ -89,46 +90,48 @@ int32_t check_pages(const attn_entry *entry, const attn_state *s, uint32_t slot,
   return ATTN_OK;
 }
 
-/* Copy on write, and new pages: afterwards each page that gets a token belongs to the slot alone. */
-static void own_pages(attn_state *s, uint32_t slot, int64_t past, int64_t seq) {
-  int32_t *row = row_of(s, slot);
-  uint64_t first = (uint64_t)past / s->page, all = pages_for(s, past + seq);
+/* Copy on write, and new pages: afterwards each page that gets a token belongs to the sequence alone. */
+static void own_pages(attn_state *s, uint32_t sequence, int64_t past, int64_t tokens) {
+  int32_t *row = state_row(s, sequence);
+  uint64_t first = (uint64_t)past / s->page, all = pages_for(s, past + tokens);
   for (uint64_t i = first; i < all; ++i) {
-    int32_t *entry = &row[place_of(s, i)], old = *entry;
+    int32_t *entry = &row[place_of(s, sequence, i)], old = *entry;
     if (old >= 0 && state_counts(s)[old] == 1)
       continue;
     *entry = take_page(s);
     if (old >= 0 && i == first && past % s->page)
       memcpy(page_at(s, *entry), page_at(s, old), state_page_bytes(s));
-    else if ((i + 1) * s->page > (uint64_t)(past + seq)) /* not written to its end: no accidental numbers there */
+    else if ((i + 1) * s->page > (uint64_t)(past + tokens)) /* not written to its end: no accidental numbers there */
       memset(page_at(s, *entry), 0, state_page_bytes(s));
     if (old >= 0)
       release_page(s, old);
   }
 }
 
-void begin_append(attn_state *s, uint32_t slot, int64_t seq, int64_t row) {
-  int32_t past = state_lengths(s)[slot], *reach = &state_reach(s)[slot];
-  if (!s->pooled)
-    own_pages(s, slot, past, seq);
-  if (*reach < past + seq)
-    *reach = (int32_t)(past + seq);
-  state_past(s)[row] = past;
-  int32_t *to = state_rows(s) + (uint64_t)row * s->pages_per_slot;
-  const int32_t *from = row_of(s, slot);
-  uint64_t all = pages_for(s, past + seq), plain = all < s->places ? all : s->places;
+void begin_append(attn_state *s, uint32_t sequence, int64_t tokens, int64_t row) {
+  int32_t past = state_lengths(s)[sequence], *reach = &state_reach(s)[sequence];
+  if (!s->pooled && tokens)
+    own_pages(s, sequence, past, tokens);
+  if (*reach < past + tokens)
+    *reach = (int32_t)(past + tokens);
+  int is_cross = sequence >= s->slots;
+  state_past(s)[(is_cross ? s->slots : 0) + row] = past;
+  int32_t *to = is_cross ? state_rows(s) + (uint64_t)s->slots * s->pages_per_slot + (uint64_t)row * s->cross_places
+                         : state_rows(s) + (uint64_t)row * s->pages_per_slot;
+  const int32_t *from = state_row(s, sequence);
+  uint64_t all = pages_for(s, past + tokens), places = state_places(s, sequence), plain = all < places ? all : places;
   memcpy(to, from, plain * sizeof *to);
   for (uint64_t i = plain; i < all; ++i)
-    to[i] = from[place_of(s, i)];
+    to[i] = from[place_of(s, sequence, i)];
 }
 
-void end_append(attn_state *s, uint32_t slot, int64_t seq, int succeeded) {
-  int32_t *length = &state_lengths(s)[slot];
+void end_append(attn_state *s, uint32_t sequence, int64_t tokens, int succeeded) {
+  int32_t *length = &state_lengths(s)[sequence];
   if (succeeded) {
-    *length += (int32_t)seq;
-  } else if (!s->pooled && !is_wrapped(s, slot)) {
-    release_from(s, slot, pages_for(s, *length));
-    state_reach(s)[slot] = *length;
+    *length += (int32_t)tokens;
+  } else if (!s->pooled && !is_wrapped(s, sequence)) {
+    release_from(s, sequence, pages_for(s, *length));
+    state_reach(s)[sequence] = *length;
   }
 }
 
@@ -173,11 +176,11 @@ static int32_t truncate_slot(attn_state *s, uint32_t slot, int64_t value, attn_e
   return ATTN_OK;
 }
 
-/* Slot `to` gets the pages of slot `from`, shared or its own. */
-static void fork_slot(attn_state *s, uint32_t to, uint32_t from, int copy) {
+/* Sequence `to` gets the pages of `from`, shared or its own. */
+static void fork_sequence(attn_state *s, uint32_t to, uint32_t from, int copy) {
   release_from(s, to, 0);
-  int32_t *target = row_of(s, to), *counts = state_counts(s);
-  const int32_t *source = row_of(s, from);
+  int32_t *target = state_row(s, to), *counts = state_counts(s);
+  const int32_t *source = state_row(s, from);
   uint64_t held = held_places(s, from);
   for (uint64_t i = 0; i < held; ++i) {
     if (copy)
@@ -187,6 +190,14 @@ static void fork_slot(attn_state *s, uint32_t to, uint32_t from, int copy) {
   }
   state_lengths(s)[to] = state_lengths(s)[from];
   state_reach(s)[to] = state_reach(s)[from];
+}
+
+static int32_t clear_slot(attn_state *s, uint32_t slot) {
+  if (s->cross_places) {
+    release_from(s, cross_of(s, slot), 0);
+    state_lengths(s)[cross_of(s, slot)] = state_reach(s)[cross_of(s, slot)] = 0;
+  }
+  return truncate_slot(s, slot, 0, NULL);
 }
 
 static int32_t check_page(int64_t page, int64_t last, attn_error *error) {
@@ -207,13 +218,14 @@ int32_t attn_library_state_op(const attn_model *model, attn_state *s, attn_state
   if (status != ATTN_OK)
     return status;
   int asks = verb == ATTN_STATE_LENGTH || verb == ATTN_STATE_CAPACITY ||
-             (verb >= ATTN_STATE_PAGES && verb <= ATTN_STATE_PAGE_USES);
+             (verb >= ATTN_STATE_PAGES && verb <= ATTN_STATE_PAGE_USES) || verb == ATTN_STATE_CROSS_LENGTH;
   if (asks && !result)
     return fail_with(error, ATTN_INVALID_ARGUMENT, "state: expected a place for the result, got null");
   if (slot >= s->slots)
     return bad_slot(s, slot, error);
   switch (verb) {
   case ATTN_STATE_LENGTH: *result = state_lengths(s)[slot]; return ATTN_OK;
+  case ATTN_STATE_CROSS_LENGTH: *result = s->cross_places ? state_lengths(s)[cross_of(s, slot)] : 0; return ATTN_OK;
   case ATTN_STATE_CAPACITY: *result = (int64_t)s->capacity; return ATTN_OK;
   case ATTN_STATE_PAGES: *result = s->pages; return ATTN_OK;
   case ATTN_STATE_PAGE_OFFSET:
@@ -225,14 +237,18 @@ int32_t attn_library_state_op(const attn_model *model, attn_state *s, attn_state
       *result = state_counts(s)[value];
     return status;
   case ATTN_STATE_TRUNCATE: return truncate_slot(s, slot, value, error);
+  case ATTN_STATE_CLEAR: return clear_slot(s, slot);
   case ATTN_STATE_COPY:
   case ATTN_STATE_FORK:
     if (value < 0 || value >= s->slots)
       return bad_slot(s, value, error);
     if (s->pooled)
       return fail_with(error, ATTN_INVALID_ARGUMENT, "state: expected pages of its own to copy or fork, got a pool");
-    if ((uint32_t)value != slot)
-      fork_slot(s, slot, (uint32_t)value, verb == ATTN_STATE_COPY);
+    if ((uint32_t)value == slot)
+      return ATTN_OK;
+    fork_sequence(s, slot, (uint32_t)value, verb == ATTN_STATE_COPY);
+    if (s->cross_places)
+      fork_sequence(s, cross_of(s, slot), cross_of(s, (uint32_t)value), verb == ATTN_STATE_COPY);
     return ATTN_OK;
   }
   text t = begin(error, ATTN_INVALID_ARGUMENT);
@@ -276,7 +292,7 @@ int32_t attn_library_pool_map(const attn_model *model, attn_state *s, uint32_t s
       return end(&t);
     }
   release_from(s, slot, 0);
-  int32_t *row = row_of(s, slot), *counts = state_counts(s);
+  int32_t *row = state_row(s, slot), *counts = state_counts(s);
   for (uint32_t i = 0; i < n; ++i)
     ++counts[row[i] = pages[i]];
   state_lengths(s)[slot] = state_reach(s)[slot] = (int32_t)length;

@@ -107,7 +107,54 @@ uint64_t attn_library_workspace_bytes(const attn_model *model, uint32_t index, c
 
 static int32_t slot_of(const attn_call *call, int64_t row) { return call->slots ? call->slots[row] : (int32_t)row; }
 
-/* Slots in range and different, and room and pages for `seq` more tokens in each. */
+/* Tokens that go to the cross part of batch row `row`: those which the mask selects, if there is one. */
+static int64_t cross_tokens(const attn_entry *entry, const attn_call *call, int64_t row) {
+  const DLTensor *mask = NULL;
+  for (uint32_t i = 0; i < entry->n_in; ++i)
+    if (entry->in[i].flags & ATTN_TENSOR_CROSS_MASK)
+      mask = call->in[i];
+  int64_t seq = call->in[0]->shape[1], count = 0;
+  if (!mask)
+    return seq;
+  int64_t first = row * (mask->strides && row ? mask->strides[0] : seq), element = mask->dtype.bits / 8;
+  const char *data = (const char *)mask->data + mask->byte_offset + first * element;
+  for (int64_t i = 0; i < seq; ++i) { /* of integers: not zero if a byte is not */
+    char any = 0;
+    for (int64_t k = 0; k < element; ++k)
+      any |= data[i * element + k];
+    count += any != 0;
+  }
+  return count;
+}
+
+/* Whether the slot's cross part, where the run fills it, is empty and can hold what is appended. */
+static int32_t check_cross(const attn_entry *entry, const attn_call *call, int32_t slot, int64_t row,
+                           attn_error *error) {
+  const attn_state *s = call->state;
+  uint32_t cross = cross_of(s, (uint32_t)slot);
+  int64_t held = state_lengths(s)[cross];
+  if (held < 0 || (uint64_t)held > state_capacity(s, cross))
+    return fail_with(error, ATTN_CORRUPT_FILE, "state: expected a cross length within its capacity, got another");
+  if (!(entry->uses_state & ATTN_STATE_FILLS_CROSS))
+    return ATTN_OK;
+  int64_t tokens = cross_tokens(entry, call, row);
+  if (!held && (uint64_t)tokens <= state_capacity(s, cross))
+    return ATTN_OK;
+  text t = begin(error, ATTN_CACHE_FULL);
+  put(&t, entry->name);
+  put(&t, held ? ": expected an empty cross part of slot " : ": expected at most ");
+  if (!held) {
+    put_uint(&t, state_capacity(s, cross));
+    put(&t, " tokens for the cross part of slot ");
+  }
+  put_int(&t, slot);
+  put(&t, ", got ");
+  put_int(&t, held ? held : tokens);
+  put(&t, held ? " tokens: clear the slot first" : "");
+  return end(&t);
+}
+
+/* Slots in range and different, and room and pages in each for what the run appends. */
 static int32_t check_slots(const attn_entry *entry, const attn_call *call, int64_t batch, int64_t seq,
                            attn_error *error) {
   int32_t status = check_state(call->state, error);
@@ -141,6 +188,11 @@ static int32_t check_slots(const attn_entry *entry, const attn_call *call, int64
         put(&t, " twice");
         return end(&t);
       }
+    if (entry->uses_state & (ATTN_STATE_READS_CROSS | ATTN_STATE_FILLS_CROSS) &&
+        (status = check_cross(entry, call, slot, r, error)) != ATTN_OK)
+      return status;
+    if (!(entry->uses_state & ATTN_STATE_APPENDS))
+      continue;
     int64_t length = state_lengths(s)[slot];
     if (length < 0 || (uint64_t)length > s->capacity)
       return fail_with(error, ATTN_CORRUPT_FILE, "state: expected a length within its capacity, got another");
@@ -162,6 +214,45 @@ static int32_t check_slots(const attn_entry *entry, const attn_call *call, int64
       return status;
   }
   return ATTN_OK;
+}
+
+/* Whether a run uses the slots' own tokens, or their cross part. */
+static int uses_part(const attn_entry *entry, int cross) {
+  return (entry->uses_state & (cross ? ATTN_STATE_READS_CROSS | ATTN_STATE_FILLS_CROSS : ATTN_STATE_APPENDS)) != 0;
+}
+
+static uint32_t sequence_of(const attn_call *call, int cross, int64_t row) {
+  uint32_t slot = (uint32_t)slot_of(call, row);
+  return cross ? cross_of(call->state, slot) : slot;
+}
+
+/* Tokens that a run appends to a sequence. */
+static int64_t appended(const attn_entry *entry, const attn_call *call, int cross, int64_t row) {
+  if (!cross)
+    return call->in[0]->shape[1];
+  return entry->uses_state & ATTN_STATE_FILLS_CROSS ? cross_tokens(entry, call, row) : 0;
+}
+
+typedef struct cache_args {
+  memref pages, table, past;
+} cache_args;
+
+/* Prepares the sequences of a run and describes them to the generated code; returns the number of its arguments. */
+static uint32_t begin_part(const attn_entry *entry, const attn_call *call, int cross, cache_args *cache,
+                           const void **args) {
+  attn_state *s = call->state;
+  int64_t batch = call->in[0]->shape[0], shape[] = {batch, cross ? s->cross_places : s->pages_per_slot};
+  for (int64_t row = 0; row < batch; ++row)
+    begin_append(s, sequence_of(call, cross, row), appended(entry, call, cross, row), row);
+  int64_t elements = (int64_t)(s->pages * state_page_bytes(s) / attn_descriptor.element_bytes);
+  describe(&cache->pages, state_pages(s), 1, &elements, NULL);
+  describe(&cache->table, state_rows(s) + (cross ? (uint64_t)s->slots * s->pages_per_slot : 0), 2, shape, NULL);
+  describe(&cache->past, state_past(s) + (cross ? s->slots : 0), 1, &batch, NULL);
+  args[0] = &cache->pages;
+  args[1] = &cache->table;
+  args[2] = &cache->past;
+  args[3] = (const void *)(uintptr_t)s->page;
+  return 4;
 }
 
 /* ---- run -------------------------------------------------------------------------------------------- */
@@ -247,8 +338,9 @@ int32_t attn_library_run(const attn_model *model, uint32_t index, const attn_cal
   if ((status = check_workspace(entry, call, needed, error)) != ATTN_OK)
     return status;
 
-  memref tensors[ATTN_MAX_TENSORS], pages, table, past, weights, workspace;
-  const void *args[ATTN_MAX_TENSORS + 8];
+  memref tensors[ATTN_MAX_TENSORS], weights, workspace;
+  cache_args caches[2];
+  const void *args[ATTN_MAX_TENSORS + 12];
   uint32_t n = 1, m = 0; /* args[0]: dispatch's */
   for (uint32_t i = 0; i < entry->n_in; ++i) {
     describe_tensor(&tensors[m], &entry->in[i], call->in[i]);
@@ -258,20 +350,9 @@ int32_t attn_library_run(const attn_model *model, uint32_t index, const attn_cal
     describe_tensor(&tensors[m], &entry->out[i], call->out[i]);
     args[n++] = &tensors[m++];
   }
-  attn_state *s = call->state;
-  if (entry->uses_state) {
-    for (int64_t r = 0; r < batch; ++r)
-      begin_append(s, (uint32_t)slot_of(call, r), seq, r);
-    int64_t table_shape[] = {batch, s->pages_per_slot};
-    int64_t elements = (int64_t)(s->pages * state_page_bytes(s) / attn_descriptor.element_bytes);
-    describe(&pages, state_pages(s), 1, &elements, NULL);
-    describe(&table, state_rows(s), 2, table_shape, NULL);
-    describe(&past, state_past(s), 1, &batch, NULL);
-    args[n++] = &pages;
-    args[n++] = &table;
-    args[n++] = &past;
-    args[n++] = (const void *)(uintptr_t)s->page;
-  }
+  for (int cross = 0; cross < 2; ++cross)
+    if (uses_part(entry, cross))
+      n += begin_part(entry, call, cross, &caches[cross], &args[n]);
   int64_t weights_bytes = (int64_t)attn_descriptor.library->weights_bytes, workspace_bytes = (int64_t)needed;
   describe(&weights, (void *)model->weights, 1, &weights_bytes, NULL);
   describe(&workspace, call->workspace, 1, &workspace_bytes, NULL);
@@ -280,7 +361,8 @@ int32_t attn_library_run(const attn_model *model, uint32_t index, const attn_cal
   args[n++] = (const void *)(uintptr_t)model->host.workers;
 
   status = run_entry(model, index, args, error);
-  for (int64_t r = 0; r < batch; ++r)
-    end_append(s, (uint32_t)slot_of(call, r), seq, status == ATTN_OK);
+  for (int cross = 0; cross < 2; ++cross)
+    for (int64_t row = 0; row < batch && uses_part(entry, cross); ++row)
+      end_append(call->state, sequence_of(call, cross, row), appended(entry, call, cross, row), status == ATTN_OK);
   return status;
 }

@@ -7,18 +7,36 @@
 
 /* ---- Layout ----------------------------------------------------------------------------------------- */
 
-int32_t *state_lengths(const attn_state *s) { return (int32_t *)(s + 1); }
-int32_t *state_reach(const attn_state *s) { return state_lengths(s) + s->slots; }
-int32_t *state_table(const attn_state *s) { return state_reach(s) + s->slots; }
-int32_t *state_counts(const attn_state *s) { return state_table(s) + (size_t)s->slots * s->places; }
-int32_t *state_past(const attn_state *s) { return state_counts(s) + s->pages; }
-int32_t *state_rows(const attn_state *s) { return state_past(s) + s->slots; }
+uint32_t state_sequences(const attn_state *s) { return s->cross_places ? 2 * s->slots : s->slots; }
+uint32_t cross_of(const attn_state *s, uint32_t slot) { return s->slots + slot; }
+uint32_t state_places(const attn_state *s, uint32_t sequence) {
+  return sequence < s->slots ? s->places : s->cross_places;
+}
+uint64_t state_capacity(const attn_state *s, uint32_t sequence) {
+  return sequence < s->slots ? s->capacity : (uint64_t)s->cross_places * s->page;
+}
+static uint64_t table_ints(const attn_state *s) { return (uint64_t)s->slots * ((uint64_t)s->places + s->cross_places); }
 
-static uint64_t scratch_ints(const attn_state *s) { return s->slots + (uint64_t)s->slots * s->pages_per_slot; }
+int32_t *state_row(const attn_state *s, uint32_t sequence) {
+  if (sequence < s->slots)
+    return state_table(s) + (uint64_t)sequence * s->places;
+  return state_table(s) + (uint64_t)s->slots * s->places + (uint64_t)(sequence - s->slots) * s->cross_places;
+}
+
+int32_t *state_lengths(const attn_state *s) { return (int32_t *)(s + 1); }
+int32_t *state_reach(const attn_state *s) { return state_lengths(s) + state_sequences(s); }
+int32_t *state_table(const attn_state *s) { return state_reach(s) + state_sequences(s); }
+int32_t *state_counts(const attn_state *s) { return state_table(s) + table_ints(s); }
+int32_t *state_past(const attn_state *s) { return state_counts(s) + s->pages; }
+int32_t *state_rows(const attn_state *s) { return state_past(s) + state_sequences(s); }
+
+static uint64_t scratch_ints(const attn_state *s) {
+  return state_sequences(s) + (uint64_t)s->slots * s->pages_per_slot + (uint64_t)s->slots * s->cross_places;
+}
 
 /* Bytes in front of the pages. */
 static uint64_t head_bytes(const attn_state *s) {
-  uint64_t ints = 2ull * s->slots + (uint64_t)s->slots * s->places + s->pages + scratch_ints(s);
+  uint64_t ints = 2ull * state_sequences(s) + table_ints(s) + s->pages + scratch_ints(s);
   return (sizeof *s + ints * sizeof(int32_t) + 63) / 64 * 64;
 }
 
@@ -65,14 +83,20 @@ static int32_t plan(attn_state *s, uint32_t slots, uint64_t capacity, uint32_t p
     put_uint(&t, *pages);
     return end(&t);
   }
+  uint64_t cross = attn_descriptor.cross_tokens;
+  if (pages && cross)
+    return fail_with(error, ATTN_UNSUPPORTED, "pool: expected a model without a cross cache");
+  if (cross == ATTN_NO_BOUND)
+    cross = capacity;
   s->slots = slots;
   s->capacity = capacity;
   s->page = page;
   s->pages_per_slot = (uint32_t)((capacity + page - 1) / page);
   s->pooled = pages != NULL;
   s->places = (uint32_t)places_of(s);
-  uint64_t entries = (uint64_t)slots * s->pages_per_slot;
-  uint64_t count = pages ? *pages : (uint64_t)slots * s->places;
+  s->cross_places = (uint32_t)((cross + page - 1) / page);
+  uint64_t entries = (uint64_t)slots * ((uint64_t)s->pages_per_slot + s->cross_places);
+  uint64_t count = pages ? *pages : table_ints(s);
   s->pages = (uint32_t)count;
   if (entries > INT32_MAX || __builtin_mul_overflow(count * page, token, &bytes) ||
       __builtin_add_overflow(bytes, head_bytes(s), &bytes) || bytes > INT64_MAX) {
@@ -131,7 +155,7 @@ static int32_t make(const attn_state *planned, void *memory, uint64_t bytes, att
   memcpy(s, planned, sizeof *s);
   s->magic = STATE_MAGIC;
   memcpy(s->build_id, attn_descriptor.library->build_id, sizeof s->build_id);
-  memset(state_table(s), 0xff, (uint64_t)s->slots * s->places * sizeof(int32_t));
+  memset(state_table(s), 0xff, table_ints(s) * sizeof(int32_t));
   *state = s;
   return ATTN_OK;
 }
@@ -177,7 +201,7 @@ int32_t check_state(const attn_state *s, attn_error *error) {
 static int counts_agree(const attn_state *s) {
   const int32_t *table = state_table(s);
   uint32_t *counts = (uint32_t *)state_counts(s), wrong = 0; /* any value may be there */
-  uint64_t entries = (uint64_t)s->slots * s->places;
+  uint64_t entries = table_ints(s);
   for (uint64_t i = 0; i < entries; ++i)
     if (table[i] >= 0)
       --counts[table[i]];
@@ -189,28 +213,30 @@ static int counts_agree(const attn_state *s) {
   return !wrong;
 }
 
-static int32_t check_slot(const attn_state *s, uint32_t slot, attn_error *error) {
-  int32_t length = state_lengths(s)[slot], reach = state_reach(s)[slot];
-  if (length < 0 || (uint64_t)length > s->capacity) {
+static int32_t check_sequence(const attn_state *s, uint32_t sequence, attn_error *error) {
+  uint64_t capacity = state_capacity(s, sequence);
+  int32_t length = state_lengths(s)[sequence], reach = state_reach(s)[sequence];
+  if (length < 0 || (uint64_t)length > capacity) {
     text t = begin(error, ATTN_CORRUPT_FILE);
     put(&t, "state: expected lengths from 0 to ");
-    put_uint(&t, s->capacity);
+    put_uint(&t, capacity);
     put(&t, ", got ");
     put_int(&t, length);
     return end(&t);
   }
-  if (reach < length || (uint64_t)reach > s->capacity) {
+  if (reach < length || (uint64_t)reach > capacity) {
     text t = begin(error, ATTN_CORRUPT_FILE);
     put(&t, "state: expected ");
     put_int(&t, length);
     put(&t, " to ");
-    put_uint(&t, s->capacity);
+    put_uint(&t, capacity);
     put(&t, " positions written, got ");
     put_int(&t, reach);
     return end(&t);
   }
-  const int32_t *row = state_table(s) + (uint64_t)slot * s->places;
-  for (uint32_t i = 0; i < s->places; ++i)
+  const int32_t *row = state_row(s, sequence);
+  uint32_t places = state_places(s, sequence);
+  for (uint32_t i = 0; i < places; ++i)
     if (row[i] < -1 || row[i] >= (int32_t)s->pages) {
       text t = begin(error, ATTN_CORRUPT_FILE);
       put(&t, "state: expected page numbers below ");
@@ -219,10 +245,10 @@ static int32_t check_slot(const attn_state *s, uint32_t slot, attn_error *error)
       put_int(&t, row[i]);
       return end(&t);
     }
-  for (uint32_t i = 1; i < s->places; ++i)
+  for (uint32_t i = 1; i < places; ++i)
     if (row[i] >= 0 && row[i - 1] < 0)
       return fail_with(error, ATTN_CORRUPT_FILE, "state: expected the pages of a slot in front, got a gap");
-  uint64_t held = s->pooled ? 0 : held_places(s, slot); /* a pool's are checked before each run */
+  uint64_t held = s->pooled ? 0 : held_places(s, sequence); /* a pool's are checked before each run */
   for (uint64_t i = 0; i < held; ++i)
     if (row[i] < 0) {
       text t = begin(error, ATTN_CORRUPT_FILE);
@@ -252,7 +278,7 @@ int32_t attn_library_state_attach(const attn_model *model, void *memory, uint64_
   /* page 0 would mean "the default" to plan, but is never written. */
   if (!s->page || plan(&planned, s->slots, s->capacity, s->page, s->pooled ? &s->pages : NULL, NULL) != ATTN_OK ||
       s->bytes != planned.bytes || s->pages_per_slot != planned.pages_per_slot || s->places != planned.places ||
-      s->pages != planned.pages || s->pooled != planned.pooled)
+      s->cross_places != planned.cross_places || s->pages != planned.pages || s->pooled != planned.pooled)
     return fail_with(error, ATTN_CORRUPT_FILE, "state: expected sizes that agree with each other, got others");
   if (bytes < planned.bytes) {
     text t = begin(error, ATTN_CORRUPT_FILE);
@@ -262,8 +288,8 @@ int32_t attn_library_state_attach(const attn_model *model, void *memory, uint64_
     put_uint(&t, bytes);
     return end(&t);
   }
-  for (uint32_t slot = 0; slot < s->slots; ++slot)
-    if ((status = check_slot(s, slot, error)) != ATTN_OK)
+  for (uint32_t sequence = 0; sequence < state_sequences(s); ++sequence)
+    if ((status = check_sequence(s, sequence, error)) != ATTN_OK)
       return status;
   if (!counts_agree(s))
     return fail_with(error, ATTN_CORRUPT_FILE, "state: expected page counts that agree with the table, got others");

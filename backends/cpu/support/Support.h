@@ -19,16 +19,18 @@ struct attn_model {
   const void *weights; /* attn_weights_header and what follows; NULL: none */
 };
 
-/* Header of a state, followed by int32
- *   lengths[slots]        tokens
- *   reach[slots]          positions that were written since the slot was last empty, from 0; >= length
- *   table[slots][places]  physical pages, -1: none. First those that hold something
- *   counts[pages]         of each physical page in the table; 0: free
- *   past[slots], rows[slots][pages_per_slot]: lengths and pages by position of the batch that runs; scratch
+/* A state holds sequences: one per slot and then, where the model has a cross cache, another one per slot, its cross part
+ * (cross_of). The header is followed by int32
+ *   lengths[sequences]        tokens
+ *   reach[sequences]          positions that were written since the sequence was last empty, from 0; >= length
+ *   table[sequences][places]  physical pages, -1: none. First those that hold something. cross_places in a cross part
+ *   counts[pages]             of each physical page in the table; 0: free
+ *   past[sequences], rows[sequences][pages_per_slot or cross_places]: lengths and pages by position of the batch that
+ *                             runs; scratch
  * then, aligned to 64, the pages. Position-independent: it may be copied or saved as bytes.
  *
- * A slot's i-th page, the positions i*page and up, has its own place in the table (place_of) or, in a ring, takes turns
- * with others. Without a pool there is a physical page for every place of every slot: none is ever lacking. */
+ * A sequence's i-th page, the positions i*page and up, has its own place in the table (place_of) or, in a ring, takes turns
+ * with others. Without a pool there is a physical page for every place of every sequence: none is ever lacking. */
 struct attn_state {
   uint64_t magic;
   char build_id[32];
@@ -40,7 +42,7 @@ struct attn_state {
   uint32_t pages;          /* physical */
   uint32_t pooled;         /* 1: the host hands the pages out (pool_map) */
   uint32_t first_free;     /* no page before it is free */
-  uint32_t reserved;
+  uint32_t cross_places;   /* pages of a cross part; 0: there is none */
 };
 
 /* Errors: `begin` clears the message and sets the code, `put…` append to it, `end` terminates it and returns the code. */
@@ -77,18 +79,25 @@ int32_t *state_past(const attn_state *s);
 int32_t *state_rows(const attn_state *s);
 char *state_pages(const attn_state *s);
 uint64_t state_page_bytes(const attn_state *s);
+/* Sequences, and the one that is the cross part of a slot. */
+uint32_t state_sequences(const attn_state *s);
+uint32_t cross_of(const attn_state *s, uint32_t slot);
+/* Of a sequence: its part of the table, with how many places, and tokens that it can hold. */
+int32_t *state_row(const attn_state *s, uint32_t sequence);
+uint32_t state_places(const attn_state *s, uint32_t sequence);
+uint64_t state_capacity(const attn_state *s, uint32_t sequence);
 /* Pages that hold the attention sinks. */
 uint64_t sink_pages(const attn_state *s);
-/* Places of a slot that hold something. */
-uint64_t held_places(const attn_state *s, uint32_t slot);
+/* Places of a sequence that hold something. */
+uint64_t held_places(const attn_state *s, uint32_t sequence);
 /* Magic and build. */
 int32_t check_state(const attn_state *s, attn_error *error);
 
-/* Around a run that appends `seq` > 0 tokens to `slot`. check: whether the host mapped the pages it needs (pools).
- * begin: makes the pages that it writes the slot's own, and gathers row `row`; cannot fail. end: commits or takes back. */
-int32_t check_pages(const attn_entry *entry, const attn_state *s, uint32_t slot, int64_t seq, attn_error *error);
-void begin_append(attn_state *s, uint32_t slot, int64_t seq, int64_t row);
-void end_append(attn_state *s, uint32_t slot, int64_t seq, int succeeded);
+/* Around a run that appends `tokens` >= 0 to a sequence. check: whether the host mapped the pages it needs (pools).
+ * begin: makes the pages that it writes the sequence's own, and gathers row `row`; cannot fail. end: commits or takes back. */
+int32_t check_pages(const attn_entry *entry, const attn_state *s, uint32_t slot, int64_t tokens, attn_error *error);
+void begin_append(attn_state *s, uint32_t sequence, int64_t tokens, int64_t row);
+void end_append(attn_state *s, uint32_t sequence, int64_t tokens, int succeeded);
 
 /* Runs the generated code of an entry; args[0] is set here. The first failure of any of its tasks. */
 int32_t run_entry(const attn_model *model, uint32_t index, const void **args, attn_error *error);
