@@ -74,7 +74,7 @@ void HeaderWriter::writeEntry(unsigned number) {
       else
         out << quoted(entry.dims[-1 - size].name);
     }
-    out << "]" << (tensor.optional ? " optional" : "");
+    out << "]" << (tensor.int32 ? " or int32" : "") << (tensor.optional ? " optional" : "");
   };
   for (const TensorInterface &input : entry.inputs)
     write(input, &input == &entry.inputs.front());

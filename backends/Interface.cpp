@@ -65,6 +65,8 @@ static Attribute describeTensor(Builder &builder, Type type, DictionaryAttr attr
     fields.push_back(named(builder, "optional", builder.getUnitAttr()));
   if (get(attn::kStridedAttr))
     fields.push_back(named(builder, "strided", builder.getUnitAttr()));
+  if (get(attn::kInt32Attr))
+    fields.push_back(named(builder, "int32", builder.getUnitAttr()));
   if (isCrossMask)
     fields.push_back(named(builder, "cross_mask", builder.getUnitAttr()));
   return builder.getDictionaryAttr(fields);
@@ -299,9 +301,12 @@ LogicalResult InterfaceReader::readTensor(Attribute attr, const Twine &where, En
   tensor.elementType = type.getElementType();
   tensor.optional = dict.contains("optional");
   tensor.strided = dict.contains("strided");
+  tensor.int32 = dict.contains("int32");
   tensor.crossMask = dict.contains("cross_mask");
   if (!type.getElementType().isIntOrFloat() || type.getElementType().getIntOrFloatBitWidth() > 64)
     return error(where) << "'" << tensor.name << "' to have a type of numbers of at most 64 bits, got " << type;
+  if (tensor.int32 && (!isInput || !type.getElementType().isSignlessInteger(64)))
+    return error(where) << "'" << tensor.name << "', which may be int32, to be an input of i64, got " << type;
   if (type.getRank() > ATTN_MAX_RANK)
     return error(where) << "'" << tensor.name << "' to have rank " << ATTN_MAX_RANK << " at most, got " << type;
   if (int64_t(dims.size()) != int64_t(type.getNumDynamicDims()))

@@ -33,6 +33,7 @@ struct TensorInterface {
   llvm::SmallVector<int64_t> shape;
   bool optional = false;
   bool strided = false; ///< any strides but of the innermost dimension
+  bool int32 = false; ///< i64 that may be given as int32, too
   bool crossMask = false; ///< selects what a run appends to the cross cache
 };
 

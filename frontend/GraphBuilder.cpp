@@ -41,6 +41,8 @@ func::FuncOp GraphBuilder::entry(StringRef name, ArrayRef<Input> inputs, ArrayRe
     func.setArgAttr(index, attn::kDimsAttr, getStrArrayAttr(input.dims));
     if (input.optional)
       func.setArgAttr(index, attn::kOptionalAttr, getUnitAttr());
+    if (getElementTypeOrSelf(input.type).isInteger(64))
+      func.setArgAttr(index, attn::kInt32Attr, getUnitAttr());
   }
   NamedAttrList limits;
   for (const DimBound &bound : bounds)

@@ -116,7 +116,8 @@ enum attn_tensor_flags {
   ATTN_TENSOR_OPTIONAL = 1u, /* may be left out (NULL) */
   ATTN_TENSOR_STRIDED = 2u,  /* strides may be any that are not negative, with 1 as the last; else they are compact.
                                 A dimension of size 1 may always have any stride */
-  ATTN_TENSOR_CROSS_MASK = 4u /* the tokens where it is not zero, all if it is left out, go to the cross part of the slot */
+  ATTN_TENSOR_CROSS_MASK = 4u, /* the tokens where it is not zero, all if it is left out, go to the cross part of the slot */
+  ATTN_TENSOR_INT32 = 8u     /* may be given as int32, too; needs more workspace (call_workspace_bytes) */
 };
 
 #define ATTN_MAX_RANK 8
@@ -166,11 +167,12 @@ typedef struct attn_call {
   uint32_t size;
   uint32_t n_in, n_out;
   const DLTensor *const *in; /* in the entry's order; NULL element: optional input left out */
-  DLTensor *const *out;      /* caller-allocated, in the entry's order; NULL element: not wanted */
+  DLTensor *const *out;      /* caller-allocated, in the entry's order; NULL element: not wanted, which needs more
+                                workspace (call_workspace_bytes) */
   attn_state *state;         /* entries with uses_state; otherwise NULL */
   const int32_t *slots;      /* [batch]: batch row r works on slot slots[r] (all different); NULL: slot r */
   void *workspace;           /* 64-byte aligned; contents are scratch */
-  uint64_t workspace_bytes;  /* at least workspace_bytes(model, entry, dims) */
+  uint64_t workspace_bytes;  /* at least call_workspace_bytes(model, entry, this) */
   void *stream;              /* device queue; NULL: the run is finished on return. CPU files ignore it */
 } attn_call;
 
@@ -216,8 +218,8 @@ typedef struct attn_library {
    * dims is int64[n_dims]. A dimension that no given input carries is left as -1. */
   int32_t (*infer_dims)(const attn_model *model, uint32_t entry, const attn_call *call, int64_t *dims,
                         attn_error *error);
-  /* Bytes of workspace for these dimensions, or 0 with `error` set when they are out of bounds. Never less
-   * than 64. */
+  /* Bytes of workspace for these dimensions, inputs of the declared types and all outputs, or 0 with `error` set when
+   * they are out of bounds. Never less than 64. */
   uint64_t (*workspace_bytes)(const attn_model *model, uint32_t entry, const int64_t *dims, attn_error *error);
 
   /* Memory for `slots` sequences of up to `capacity` tokens in pages of `page` tokens (a multiple of 64;
@@ -255,6 +257,11 @@ typedef struct attn_library {
    * none of the pool's; the slot is then as it was. `pages` is copied. */
   int32_t (*pool_map)(const attn_model *model, attn_state *state, uint32_t slot, const int32_t *pages, uint32_t n,
                       int64_t length, attn_error *error);
+
+  /* Bytes of workspace for exactly this call, or 0 with `error` set when run would refuse its inputs or outputs: those of
+   * workspace_bytes for its dimensions, and of each output left out and each input given as int32 in the declared type,
+   * rounded up to 64. */
+  uint64_t (*call_workspace_bytes)(const attn_model *model, uint32_t entry, const attn_call *call, attn_error *error);
 } attn_library;
 
 /* The only exported symbol (NAME_attn_query in an archive built with --name=NAME). Returns NULL when the file

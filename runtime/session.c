@@ -74,15 +74,25 @@ static int32_t grow(attn_session *s, uint64_t bytes, attn_error *error) {
   return ATTN_OK;
 }
 
+/* Bytes of workspace for a call, or 0 with the error set. */
+static uint64_t needed_bytes(attn_session *session, uint32_t entry, const attn_call *call, attn_error *error) {
+  const attn_library *library = session->library;
+  size_t least = offsetof(attn_library, call_workspace_bytes) + sizeof library->call_workspace_bytes;
+  if (entry < library->n_entries && library->size >= least && library->call_workspace_bytes)
+    return library->call_workspace_bytes(session->model, entry, call, error);
+  /* A file of an older ABI takes no other calls than those that workspace_bytes knows. */
+  if (attn_session_dims(session, entry, call, session->dims, error) != ATTN_OK)
+    return 0;
+  return library->workspace_bytes(session->model, entry, session->dims, error);
+}
+
 int32_t attn_session_run(attn_session *session, uint32_t entry, const attn_call *call, attn_error *error) {
-  int32_t status = attn_session_dims(session, entry, call, session->dims, error);
-  if (status != ATTN_OK)
-    return status;
   attn_error local = {.size = sizeof local, .code = ATTN_OK};
-  uint64_t bytes = session->library->workspace_bytes(session->model, entry, session->dims, &local);
+  uint64_t bytes = needed_bytes(session, entry, call, &local);
   if (bytes == 0)
     return attn_fail(error, local.code ? local.code : ATTN_SHAPE, "%s", local.text);
-  if ((status = grow(session, bytes, error)) != ATTN_OK)
+  int32_t status = grow(session, bytes, error);
+  if (status != ATTN_OK)
     return status;
   attn_call full = {0};
   memcpy(&full, call, call->size < sizeof full ? call->size : sizeof full);

@@ -94,7 +94,7 @@ Constant *TableBuilder::tensor(const TensorInterface &tensor) {
   SmallVector<uint64_t> dims(ATTN_MAX_RANK, 0);
   llvm::copy(tensor.shape, dims.begin());
   unsigned flags = (tensor.optional ? ATTN_TENSOR_OPTIONAL : 0) | (tensor.strided ? ATTN_TENSOR_STRIDED : 0) |
-                   (tensor.crossMask ? ATTN_TENSOR_CROSS_MASK : 0);
+                   (tensor.crossMask ? ATTN_TENSOR_CROSS_MASK : 0) | (tensor.int32 ? ATTN_TENSOR_INT32 : 0);
   return fields({string(tensor.name), dtype(tensor.elementType), i32(flags), i32(tensor.shape.size()), ConstantDataArray::get(context, dims)});
 }
 
@@ -141,7 +141,7 @@ static Expected<Constant *> buildLibrary(Module &module, TableBuilder &table, co
       inside ? table.external("attn_weights", Type::getInt8Ty(module.getContext())) : table.null(),
       model.weightsBytes && !inside ? table.string(options.weightsFile) : table.null()};
   for (const char *name : {"open", "close", "variant", "infer_dims", "workspace_bytes", "state_bytes", "state_init",
-                           "state_attach", "state_op", "run", "pool_bytes", "pool_init", "pool_map"}) {
+                           "state_attach", "state_op", "run", "pool_bytes", "pool_init", "pool_map", "call_workspace_bytes"}) {
     Function *function = module.getFunction(("attn_library_" + Twine(name)).str());
     if (!function || function->isDeclaration())
       return fail("the support code lacks attn_library_" + Twine(name));

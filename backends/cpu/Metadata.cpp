@@ -94,6 +94,8 @@ static void writeTensors(llvm::json::OStream &json, llvm::StringRef key, const E
           json.attribute("optional", true);
         if (tensor.strided)
           json.attribute("strided", true);
+        if (tensor.int32)
+          json.attribute("int32", true);
         if (tensor.crossMask)
           json.attribute("cross_mask", true);
       });

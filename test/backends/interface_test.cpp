@@ -113,6 +113,19 @@ TEST_F(Interface, Caches) {
   EXPECT_TRUE(llvm::StringRef(entry(first + big)).starts_with("expected a cache that fits into memory, got"));
 }
 
+TEST_F(Interface, Int32) {
+  EXPECT_EQ(entry("inputs = [{name = \"ids\", type = tensor<?xi64>, dims = [\"n\"], int32}], outputs = []"), "ok");
+  EXPECT_TRUE(readInterface(*module)->entries[0].inputs[0].int32);
+  EXPECT_EQ(entry("inputs = [{name = \"ids\", type = tensor<?xf64>, dims = [\"n\"], int32}], outputs = []"),
+            "entry 'f': expected 'ids', which may be int32, to be an input of i64, got 'tensor<?xf64>'");
+  EXPECT_EQ(entry("inputs = [], outputs = [{name = \"ids\", type = tensor<3xi64>, dims = [], int32}]"),
+            "entry 'f': expected 'ids', which may be int32, to be an input of i64, got 'tensor<3xi64>'");
+  parse("func.func @f(%ids: tensor<3xi64> {attn.int32}, %at: tensor<3xi64>) { return }");
+  ASSERT_TRUE(succeeded(recordInterface(*module)));
+  EXPECT_TRUE(readInterface(*module)->entries[0].inputs[0].int32);
+  EXPECT_FALSE(readInterface(*module)->entries[0].inputs[1].int32);
+}
+
 TEST_F(Interface, CrossCaches) {
   std::string cache = "!attn.cache<2x3x5x7xf32>", cross = "!attn.cache<2x3x5x7xf32, cross>";
   std::string mask = ", {name = \"mask\", type = tensor<?x?xi64>, dims = [\"b\", \"s\"], cross_mask}";

@@ -62,9 +62,7 @@ TEST_F(Cross, Refused) {
   EXPECT_EQ(m.text(), "pool: expected a model without a cross cache");
   EXPECT_EQ(m.library->state_bytes(m.model, 1u << 30, 64, 64, &m.error), 0u);
   EXPECT_EQ(m.text(), "state: expected a size that fits into memory, got 1073741824 slots of 64 tokens");
-  int64_t cross = 151; // not by attach, but beside it
-  std::memcpy(memory + kStateHeader + 4 * 4, &cross, 4);
-  cross = 193;
+  int32_t cross = 193; // of slot 1, written by somebody else
   std::memcpy(memory + kStateHeader + 5 * 4, &cross, 4);
   EXPECT_EQ(step(1, 1, 1), ATTN_CORRUPT_FILE);
   EXPECT_EQ(m.text(), "state: expected a cross length within its capacity, got another");

@@ -130,6 +130,18 @@ void runStrided(const void *const *args) { // y[i] = x[i, 0] where there is one
     reinterpret_cast<float *>(out->aligned)[i] = reinterpret_cast<float *>(in->aligned)[i * in->sizes[2]];
 }
 
+void runIds(const void *const *args) {
+  const Memref *x = memref(args[1]), *z = memref(args[2]), *y = memref(args[3]), *w = memref(args[4]);
+  observe(args + 5);
+  int64_t n = x->sizes[0], m = x->sizes[1];
+  auto numbers = [](const Memref *of) { return reinterpret_cast<int64_t *>(of->aligned); };
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < m; ++j)
+      numbers(y)[i * m + j] = numbers(x)[i * x->sizes[2] + j * x->sizes[3]];
+    numbers(w)[i] = z->aligned ? numbers(z)[i] : -1;
+  }
+}
+
 int64_t someBytes(const int64_t *args) { return 100 * args[0]; }
 int64_t noBytes(const int64_t *) { return 0; }
 int64_t overflow(const int64_t *) { return -1; }
@@ -151,6 +163,9 @@ const attn_tensor_info failIn[] = {{"code", kI64, 0, 0, {}}};
 const attn_tensor_info countIn[] = {{"x", kF32, 0, 0, {}}}, countOut[] = {{"y", kI64, 0, 1, {1000}}};
 const attn_dim stridedDims[] = {{"n", 0, ATTN_NO_BOUND}, {"m", 0, ATTN_NO_BOUND}};
 const attn_tensor_info stridedOut[] = {{"y", kF32, 0, 1, {dim(0)}}};
+const attn_tensor_info idsIn[] = {{"x", kI64, ATTN_TENSOR_STRIDED | ATTN_TENSOR_INT32, 2, {dim(0), dim(1)}},
+                                  {"z", kI64, ATTN_TENSOR_OPTIONAL | ATTN_TENSOR_INT32, 1, {dim(0)}}};
+const attn_tensor_info idsOut[] = {{"y", kI64, 0, 2, {dim(0), dim(1)}}, {"w", kI64, 0, 1, {dim(0)}}};
 const attn_entry entries[] = {
     {sizeof(attn_entry), "copy", 2, 2, 1, copyDims, copyIn, copyOut, 0},
     {sizeof(attn_entry), "prefill", 3, 2, 1, prefillDims, prefillIn, prefillOut, 1},
@@ -161,6 +176,7 @@ const attn_entry entries[] = {
     {sizeof(attn_entry), "count", 0, 1, 1, nullptr, countIn, countOut, 0},
     {sizeof(attn_entry), "encode", 3, 2, 1, prefillDims, encodeIn, prefillOut, ATTN_STATE_FILLS_CROSS},
     {sizeof(attn_entry), "step", 3, 2, 1, prefillDims, prefillIn, prefillOut, ATTN_STATE_APPENDS | ATTN_STATE_READS_CROSS},
+    {sizeof(attn_entry), "ids", 2, 2, 2, stridedDims, idsIn, idsOut, 0},
 };
 const attn_code codes[] = {{runCopy, someBytes, 1},
                            {runPrefill, someBytes, 0},
@@ -170,7 +186,8 @@ const attn_code codes[] = {{runCopy, someBytes, 1},
                            {runStrided, noBytes, 0},
                            {runCount, noBytes, 10},
                            {runEncode, someBytes, 0},
-                           {runStep, someBytes, 0}};
+                           {runStep, someBytes, 0},
+                           {runIds, someBytes, 0}};
 const attn_variant variants[] = {{"impossible"}, {"plain"}, {"slow"}};
 const attn_variant_code variantCodes[] = {{1u << 31, 0, codes}, {0, 0, codes}, {0, 0, codes}};
 } // namespace
@@ -193,13 +210,15 @@ int32_t attn_library_pool_init(const attn_model *, void *, uint64_t, uint32_t, u
                                attn_state **, attn_error *);
 int32_t attn_library_pool_map(const attn_model *, attn_state *, uint32_t, const int32_t *, uint32_t, int64_t,
                               attn_error *);
+uint64_t attn_library_call_workspace_bytes(const attn_model *, uint32_t, const attn_call *, attn_error *);
 
-static const attn_library table = {sizeof(attn_library), ATTN_ABI_VERSION, "test", kBuildId, "{}", 3, 9, variants,
+static const attn_library table = {sizeof(attn_library), ATTN_ABI_VERSION, "test", kBuildId, "{}", 3, 10, variants,
                                    entries, kWeightsBytes, nullptr, "test.weights", attn_library_open,
                                    attn_library_close, attn_library_variant, attn_library_infer_dims,
                                    attn_library_workspace_bytes, attn_library_state_bytes, attn_library_state_init,
                                    attn_library_state_attach, attn_library_state_op, attn_library_run,
-                                   attn_library_pool_bytes, attn_library_pool_init, attn_library_pool_map};
+                                   attn_library_pool_bytes, attn_library_pool_init, attn_library_pool_map,
+                                   attn_library_call_workspace_bytes};
 attn_model_descriptor attn_descriptor = {&table, variantCodes, kTokenBytes, 0, 0, 0, sizeof(float), 0};
 }
 

@@ -17,8 +17,9 @@ extern "C" void attn_dispatch(void *context, void (*kernel)(void *, int64_t, int
 /// before. fail: code int64 []: attn_fail with it. wide: output [m] of an optional input's dimension. strided: y float32
 /// [n] = first column of x float32 [n, m], any strides; mask float32 [m] as well, optional. count: ten ops add 1 to every
 /// element of y int64 [1000]; x float32 [] is not read. encode: as prefill, to the cross part, of what attention_mask [batch,
-/// seq] selects. step: as prefill, and reads the cross part.
-enum { COPY, PREFILL, FAIL, WIDE, HUGE_WORKSPACE, STRIDED, COUNT, ENCODE, STEP };
+/// seq] selects. step: as prefill, and reads the cross part. ids: y = x, int64 [n, m], x of any strides; w = z, int64 [n], or -1 where
+/// the optional z is left out. x and z may be int32.
+enum { COPY, PREFILL, FAIL, WIDE, HUGE_WORKSPACE, STRIDED, COUNT, ENCODE, STEP, IDS };
 constexpr uint64_t kWeightsBytes = 128, kTokenBytes = 8;
 inline const char kBuildId[] = "0123456789abcdef0123456789abcdef";
 
@@ -54,7 +55,7 @@ public:
   attn_error error = {};
   std::string text() const { return error.text; }
 
-  /// Runs with a workspace of the right size.
+  /// Runs with a workspace of at least the right size, 4096 bytes.
   int32_t run(uint32_t entry, std::vector<const DLTensor *> in, std::vector<DLTensor *> out, attn_state *state = nullptr,
               const int32_t *slots = nullptr);
 };
@@ -66,8 +67,9 @@ struct TestTensor : DLTensor {
   TestTensor(DLDataType type, std::vector<int64_t> shape);
   TestTensor(const TestTensor &) = delete;
   float *floats() { return static_cast<float *>(data); }
+  int32_t *narrow() { return static_cast<int32_t *>(data); }
   int64_t *ints() { return static_cast<int64_t *>(data); }
 };
-constexpr DLDataType kF32 = {kDLFloat, 32, 1}, kI64 = {kDLInt, 64, 1};
+constexpr DLDataType kF32 = {kDLFloat, 32, 1}, kI32 = {kDLInt, 32, 1}, kI64 = {kDLInt, 64, 1};
 
 #endif // ATTNC_TEST_BACKENDS_SUPPORT_TEST_H

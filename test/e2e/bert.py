@@ -36,6 +36,17 @@ def check_expected(model, runs, label):
             report.close("%s run %d %s" % (label, number, name), got[name], expected[name], LIMIT)
 
 
+def check_options(model, runs, label):
+    """int32 in place of int64, and outputs that are left out: the same bits."""
+    inputs, outputs = runs[0]
+    every = model.run("forward", inputs)
+    narrow = {name: array.astype(np.int32) for name, array in inputs.items()}
+    for name in every:
+        got = model.run("forward", narrow, skip=set(every) - {name})
+        report.equal("%s %s alone, of int32" % (label, name), got[name], every[name])
+    report.expect(label + " nothing", model.run("forward", inputs, skip=set(every)) == {}, "expected no output")
+
+
 def check_defaults(model, ids, label):
     """Optional inputs left out are all ones, all zeros, and 0, 1, 2, …; bit by bit."""
     plain = model.run("forward", {"input_ids": ids})
@@ -79,6 +90,7 @@ for name, vocab, types, context in [("f32", 61, 2, 160), ("masked-lm", 47, 1, 17
         label = "%s %s" % (variant, name)
         with Model(path, variant) as model:
             check_expected(model, runs, label)
+            check_options(model, runs, label)
             check_defaults(model, random.integers(0, vocab, (2, min(context, 70))), label)
             check_padding(model, vocab, context, label)
             check_errors(model, vocab, types, context, label)

@@ -27,13 +27,15 @@ for variant in each_variant(path):
         ids = np.zeros((2, 5), np.int64)
         forward = lambda inputs, **more: model.run("forward", inputs, **more)
         report.status("missing input", mf.INVALID_ARGUMENT, forward, {})
-        report.status("int32 ids", mf.DTYPE, forward, {"input_ids": ids.astype(np.int32)})
+        report.status("int8 ids", mf.DTYPE, forward, {"input_ids": ids.astype(np.int8)}, saying="input_ids: expected int64 or int32 [")
         report.status("float ids", mf.DTYPE, forward, {"input_ids": ids.astype(np.float32)})
         report.status("rank 1", mf.SHAPE, forward, {"input_ids": ids[0]})
         report.status("rank 3", mf.SHAPE, forward, {"input_ids": ids[None]})
         report.status("no batch", mf.SHAPE, forward, {"input_ids": ids[:0]})
         report.status("no tokens", mf.SHAPE, forward, {"input_ids": ids[:, :0]})
         report.status("two batches", mf.SHAPE, forward, {"input_ids": ids, "attention_mask": ids[:1]})
+        report.status("workspace one byte short, int32", mf.WORKSPACE, forward, {"input_ids": ids.astype(np.int32)}, missing_workspace=1)
+        report.status("workspace one byte short, no output", mf.WORKSPACE, forward, {"input_ids": ids}, missing_workspace=1, skip=["logits"])
         report.status("workspace one byte short", mf.WORKSPACE, forward, {"input_ids": ids}, missing_workspace=1)
         shape = [2, 5, 97]
         for wrong in ([2, 5, 96], [1, 5, 97], [2, 6, 97], [2, 97]):

@@ -29,6 +29,8 @@ def check_forward(model, oracle, label):
     report.close(label + " forward masked", got, oracle.forward(ids, mask, positions), LIMIT)
     ones = model.run("forward", {"input_ids": ids, "attention_mask": np.ones_like(ids)})["logits"]
     report.equal(label + " mask of ones is no mask", ones, model.run("forward", {"input_ids": ids})["logits"])
+    narrow = {name: array.astype(np.int32) for name, array in (("input_ids", ids), ("attention_mask", mask), ("position_ids", positions))}
+    report.equal(label + " forward of int32", model.run("forward", narrow)["logits"], got)
     report.status(label + " id out of range", mf.RANGE, model.run, "forward", {"input_ids": ids + vocab})
     report.status(label + " negative id", mf.RANGE, model.run, "forward", {"input_ids": ids - vocab})
     report.status(label + " position out of range", mf.RANGE, model.run, "forward", {"input_ids": ids, "position_ids": ids * 0 + context})
@@ -52,6 +54,10 @@ def check_cached(model, oracle, label):
     index = np.array([3, 0])
     got = model.run("prefill", {"input_ids": ids[:, :7], "logits_index": index}, state)["logits"]
     report.close(label + " logits_index", got, expected[[0, 1], index], LIMIT)
+    state.op(mf.TRUNCATE, 0, 0)
+    state.op(mf.TRUNCATE, 1, 0)
+    narrow = model.run("prefill", {"input_ids": ids[:, :7].astype(np.int32), "logits_index": index.astype(np.int32)}, state)["logits"]
+    report.equal(label + " prefill of int32", narrow, got)
     report.status(label + " logits_index out of range", mf.RANGE, model.run, "prefill", {"input_ids": ids[:, :2], "logits_index": index + 2}, state)
     report.expect(label + " length after a failed run", state.length(0) == 7, "expected 7, got %d" % state.length(0))
     # More tokens on top of those: prefill appends at any length.

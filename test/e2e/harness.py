@@ -46,16 +46,16 @@ class Module:
     def entry(self, name, arguments, results, body, bounds=None, weights=()):
         """A public function.
 
-        arguments: [(name, type, dims of its `?`s, optional=False)]; in the body they are %name.
+        arguments: [(name, type, dims of its `?`s, optional=False, int32=False)]; in the body they are %name.
         results: [(name, type, SSA value)]. weights: parameters that the body uses as %name.
         """
-        def argument(name, kind, dims=(), optional=False):
+        def argument(name, kind, dims=(), optional=False, int32=False):
             notes = ['attn.name = "%s"' % name]
             if dims:
                 notes.append("attn.dims = [%s]" % ", ".join('"%s"' % d for d in dims))
             if kind.startswith("!attn.cache"):  # the state: no tensor at the boundary
                 return "%%%s: %s" % (name, kind)
-            return "%%%s: %s {%s}" % (name, kind, ", ".join(notes + ["attn.optional"] * optional))
+            return "%%%s: %s {%s}" % (name, kind, ", ".join(notes + ["attn.optional"] * optional + ["attn.int32"] * int32))
 
         bound = ", ".join("%s = array<i64: %d, %d>" % (d, low, high) for d, (low, high) in (bounds or {}).items())
         lines = ["func.func @%s(%s) -> (%s)%s {" % (

@@ -22,7 +22,7 @@ ABI_VERSION = 1
  CORRUPT_FILE, ABI_MISMATCH, RANGE, UNSUPPORTED, IO) = range(15)
 # attn_state_verb
 LENGTH, TRUNCATE, COPY, FORK, CAPACITY, PAGES, PAGE_OFFSET, PAGE_USES, CLEAR, CROSS_LENGTH = range(10)
-OPTIONAL, STRIDED = 1, 2
+OPTIONAL, STRIDED, CROSS_MASK, INT32 = 1, 2, 4, 8
 GANG = 1
 MAX_RANK = 8
 
@@ -109,6 +109,7 @@ class Library(Structure):
         ("pool_init", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_uint64, c_uint32, c_uint64, c_uint32, c_uint32,
                                 POINTER(c_void_p), POINTER(Error))),
         ("pool_map", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_uint32, POINTER(c_int32), c_uint32, c_int64, POINTER(Error))),
+        ("call_workspace_bytes", CFUNCTYPE(c_uint64, c_void_p, c_uint32, POINTER(Call), POINTER(Error))),
     ]
 
 
@@ -350,11 +351,12 @@ class Model:
             raise ModelError(error.code, error.text.decode())
         return size
 
-    def run(self, entry, inputs, state=None, slots=None, dims=None, missing_workspace=0, replace_outputs=None):
+    def run(self, entry, inputs, state=None, slots=None, dims=None, missing_workspace=0, replace_outputs=None, skip=()):
         """Runs an entry on {name: array} (absent: left out) and returns {name: array}.
 
         dims: {name: size} of dimensions that no input carries. missing_workspace: bytes to hold back.
-        replace_outputs: {name: (shape, code)} instead of what the entry declares; for tests of errors.
+        replace_outputs: {name: (shape, code)} instead of what the entry declares; for tests of errors. skip: names of outputs
+        that are left out.
         """
         index = self.entries[entry]
         info = self.library.entries[index]
@@ -370,17 +372,20 @@ class Model:
         self.checked("infer_dims", index, byref(call), found)
         for d in range(info.n_dims):
             found[d] = (dims or {}).get(info.dims[d].name.decode(), found[d])
-        size = self.call_size("workspace_bytes", index, found)
-        assert size >= 64, "workspace_bytes promises at least 64, got %d" % size
-        workspace = Guarded(size - missing_workspace, 64, name="workspace")
         results = []
         for i in range(info.n_out):
             out = info.outputs[i]
             shape = [out.dims[d] if out.dims[d] >= 0 else found[-1 - out.dims[d]] for d in range(out.rank)]
             code = (out.dtype.code, out.dtype.bits)
             shape, code = (replace_outputs or {}).get(out.name.decode(), (shape, code))
-            results.append(Tensor(out.name.decode(), shape=shape, code=code))
-        call.outputs = (POINTER(DLTensor) * max(1, len(results)))(*[pointer(t.dl) for t in results])
+            results.append(None if out.name.decode() in skip else Tensor(out.name.decode(), shape=shape, code=code))
+        call.outputs = (POINTER(DLTensor) * max(1, len(results)))(*[pointer(t.dl) if t else POINTER(DLTensor)() for t in results])
+        size = self.call_size("workspace_bytes", index, found)
+        assert size >= 64, "workspace_bytes promises at least 64, got %d" % size
+        if skip or any(t and t.array.dtype == np.int32 for t in given):  # else what run asks for
+            size = self.call_size("call_workspace_bytes", index, byref(call))
+        workspace = Guarded(size - missing_workspace, 64, name="workspace")
+        results = [t for t in results if t]
         call.workspace, call.workspace_bytes = workspace.address, workspace.size
         buffers = [t.memory for t in given if t] + [t.memory for t in results] + [workspace]
         buffers += [state.memory] if state else []

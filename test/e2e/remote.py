@@ -226,7 +226,7 @@ class Model:
             raise ModelError(code, text)
         return size
 
-    def run(self, entry, inputs, state=None, slots=None, dims=None, missing_workspace=0, replace_outputs=None):
+    def run(self, entry, inputs, state=None, slots=None, dims=None, missing_workspace=0, replace_outputs=None, skip=()):
         over, index = self.over, self.entries[entry]
         info = self.infos[index]
         unknown = set(inputs) - {name for name, *_ in info.inputs}
@@ -251,17 +251,21 @@ class Model:
             sizes = list(struct.unpack("<%dq" % len(info.dims), over.read(found, 8 * len(info.dims))))
             sizes = [(dims or {}).get(name, size) for name, size in zip(info.dims, sizes)]
             over.write(found, struct.pack("<%dq" % len(sizes), *sizes))
-            size = self.call_size("workspace_bytes", index, found)
-            workspace = Memory(size - missing_workspace, 64, "workspace")
             results = []
             for name, code, shape, _ in info.outputs:
                 shape = [d if d >= 0 else sizes[-1 - d] for d in shape]
                 shape, code = (replace_outputs or {}).get(name, (shape, code))
-                results.append(tensor(name, shape=shape, code=code))
-            call.update(outputs=array(results), workspace=workspace.address, workspace_bytes=workspace.size)
+                results.append(None if name in skip else tensor(name, shape=shape, code=code))
+            call.update(outputs=array(results))
+            if skip or any(x is not None and np.asarray(x).dtype == np.int32 for x in inputs.values()):
+                size = self.call_size("call_workspace_bytes", index, over.keep(packed(mf.Call, **call)))
+            else:
+                size = self.call_size("workspace_bytes", index, found)
+            workspace = Memory(size - missing_workspace, 64, "workspace")
+            call.update(workspace=workspace.address, workspace_bytes=workspace.size)
             try:
                 self.checked("run", index, over.keep(packed(mf.Call, **call)))
-                return {t.memory.name: t.array() for t in results}
+                return {t.memory.name: t.array() for t in results if t}
             finally:
                 for memory in [t.memory for t in buffers] + [workspace] + ([state.memory] if state else []):
                     memory.check()

@@ -40,6 +40,34 @@ TEST(Session, WorkspaceOnlyGrows) {
   }
 }
 
+/// A call says itself what it needs where the file can tell.
+TEST(Session, WorkspaceOfTheCall) {
+  Fake f;
+  attn_library library = *f.library;
+  static const DLTensor *left;
+  library.call_workspace_bytes = [](const attn_model *, uint32_t entry, const attn_call *call, attn_error *error) -> uint64_t {
+    left = call->out[0];
+    error->code = ATTN_SHAPE;
+    std::strcpy(error->text, "too many");
+    return entry ? 0 : 12800;
+  };
+  attn_session *session;
+  ASSERT_EQ(attn_session_create(&library, f.model, f.host, &session, &f.error), 0);
+  Tensor<int64_t> ids(i64, {2, 1});
+  Tensor<float> logits(f32, {2, 1, 16});
+  const DLTensor *in[] = {&ids, nullptr};
+  DLTensor *out[] = {&logits};
+  attn_call call = {sizeof call, 2, 1, in, out, nullptr, nullptr, nullptr, 0, nullptr};
+  EXPECT_EQ(attn_session_run(session, 0, &call, &f.error), 0) << f.error.text;
+  EXPECT_EQ(left, &logits);
+  EXPECT_EQ(attn_session_workspace_bytes(session), 12800u);
+  expectError(attn_session_run(session, 1, &call, &f.error), f.error, ATTN_SHAPE, "too many");
+  expectError(attn_session_run(session, 99, &call, &f.error), f.error, ATTN_INVALID_ARGUMENT, "expected an entry below");
+  library.size = offsetof(attn_library, call_workspace_bytes); // an older file
+  EXPECT_EQ(attn_session_run(session, 0, &call, &f.error), 0) << f.error.text;
+  attn_session_free(session);
+}
+
 TEST(Session, DimsAndShapes) {
   Fake f;
   Tensor<int64_t> ids(i64, {2, 5});

@@ -41,7 +41,8 @@ static void entry_text(const attn_entry *e, FILE *stream) {
   for (uint32_t i = 0; i < e->n_in; ++i) {
     fprintf(stream, "  %s: ", e->in[i].name);
     print_tensor_type(e, &e->in[i], stream);
-    fprintf(stream, "%s\n", e->in[i].flags & ATTN_TENSOR_OPTIONAL ? ", optional" : "");
+    fprintf(stream, "%s%s\n", e->in[i].flags & ATTN_TENSOR_INT32 ? " or int32" : "",
+            e->in[i].flags & ATTN_TENSOR_OPTIONAL ? ", optional" : "");
   }
   for (uint32_t i = 0; i < e->n_out; ++i) {
     fprintf(stream, "  -> %s: ", e->out[i].name);
@@ -90,7 +91,8 @@ static void json_tensors(const char *key, const attn_entry *e, const attn_tensor
       else
         fprintf(stream, "%lld", (long long)infos[i].dims[d]);
     }
-    fprintf(stream, "], \"optional\": %s}", infos[i].flags & ATTN_TENSOR_OPTIONAL ? "true" : "false");
+    fprintf(stream, "], \"optional\": %s%s}", infos[i].flags & ATTN_TENSOR_OPTIONAL ? "true" : "false",
+            infos[i].flags & ATTN_TENSOR_INT32 ? ", \"int32\": true" : "");
   }
   fputs("]", stream);
 }

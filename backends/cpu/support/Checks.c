@@ -121,7 +121,7 @@ static int32_t mismatch(const attn_entry *entry, const attn_tensor_info *info, c
   put(&t, info->name);
   put(&t, ": expected ");
   put_dtype(&t, info->dtype);
-  put(&t, " [");
+  put(&t, info->flags & ATTN_TENSOR_INT32 ? " or int32 [" : " [");
   for (int32_t i = 0; i < info->rank; ++i) {
     if (i)
       put(&t, ", ");
@@ -187,13 +187,14 @@ int32_t check_tensor(const attn_entry *entry, const attn_tensor_info *info, cons
     put_int(&t, (int64_t)tensor->device.device_type);
     return end(&t);
   }
-  if (tensor->dtype.code != info->dtype.code || tensor->dtype.bits != info->dtype.bits ||
+  int is_narrow = info->flags & ATTN_TENSOR_INT32 && tensor->dtype.bits == 32;
+  if (tensor->dtype.code != info->dtype.code || (tensor->dtype.bits != info->dtype.bits && !is_narrow) ||
       tensor->dtype.lanes != info->dtype.lanes)
     return mismatch(entry, info, tensor, dims, ATTN_DTYPE, error);
   if (tensor->ndim != info->rank || (info->rank && !tensor->shape))
     return mismatch(entry, info, tensor, dims, ATTN_SHAPE, error);
 
-  int64_t bound[ATTN_MAX_DIMS], bytes = (info->dtype.bits + 7) / 8;
+  int64_t bound[ATTN_MAX_DIMS], bytes = (tensor->dtype.bits + 7) / 8;
   uint32_t element = (uint32_t)bytes;
   for (uint32_t d = 0; d < entry->n_dims; ++d)
     bound[d] = dims[d];

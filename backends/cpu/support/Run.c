@@ -1,37 +1,5 @@
-/* Run.c: one call of an entry: check, describe the tensors to the generated code, run (Dispatch.c), commit. */
+/* Run.c: one call of an entry: check, describe (Tensors.c), run (Dispatch.c), commit. */
 #include "Support.h"
-
-/* ---- Memref descriptors ----------------------------------------------------------------------------- */
-
-/* MLIR's, of any rank up to ATTN_MAX_RANK: sizes[rank], then strides[rank]. */
-typedef struct memref {
-  void *allocated, *aligned;
-  int64_t offset, sizes_and_strides[2 * ATTN_MAX_RANK];
-} memref;
-
-/* strides NULL: compact. The stride of a dimension of size 1 is never the caller's. */
-static void describe(memref *m, void *data, int32_t rank, const int64_t *sizes, const int64_t *strides) {
-  m->allocated = m->aligned = data;
-  m->offset = 0;
-  int64_t stride = 1;
-  for (int32_t i = rank - 1; i >= 0; --i) {
-    int64_t size = sizes ? sizes[i] : 0;
-    if (strides && size > 1)
-      stride = strides[i];
-    m->sizes_and_strides[i] = size;
-    m->sizes_and_strides[rank + i] = stride;
-    if (__builtin_mul_overflow(stride, size, &stride))
-      stride = 0; /* only in an empty tensor, which has no elements to address, or of a dimension of size 1 */
-  }
-}
-
-static void describe_tensor(memref *m, const attn_tensor_info *info, const DLTensor *tensor) {
-  if (tensor) /* where strides may not be the caller's they were checked to be compact */
-    describe(m, (char *)tensor->data + tensor->byte_offset, info->rank, tensor->shape,
-             info->flags & ATTN_TENSOR_STRIDED ? tensor->strides : NULL);
-  else
-    describe(m, NULL, info->rank, NULL, NULL);
-}
 
 /* ---- Dimensions and workspace ----------------------------------------------------------------------- */
 
@@ -71,6 +39,13 @@ static int32_t check_dims(const attn_entry *entry, const int64_t *dims, attn_err
   return ATTN_OK;
 }
 
+static int32_t too_large(const attn_entry *entry, attn_error *error) {
+  text t = begin(error, ATTN_SHAPE);
+  put(&t, entry->name);
+  put(&t, ": expected dimensions whose workspace fits into memory, got one of more than 2^63 bytes");
+  return end(&t);
+}
+
 uint64_t attn_library_workspace_bytes(const attn_model *model, uint32_t index, const int64_t *dims,
                                       attn_error *error) {
   const attn_entry *entry = find_entry(model, index, error);
@@ -93,10 +68,7 @@ uint64_t attn_library_workspace_bytes(const attn_model *model, uint32_t index, c
   args[n] = model->host.workers;
   int64_t bytes = model->code[index].workspace(args);
   if (bytes < 0 || bytes > INT64_MAX - 63) {
-    text t = begin(error, ATTN_SHAPE);
-    put(&t, entry->name);
-    put(&t, ": expected dimensions whose workspace fits into memory, got one of more than 2^63 bytes");
-    end(&t);
+    too_large(entry, error);
     return 0;
   }
   bytes = (bytes + 63) / 64 * 64;
@@ -269,12 +241,6 @@ static int32_t check_outputs(const attn_entry *entry, const attn_call *call, int
   }
   for (uint32_t i = 0; i < entry->n_out; ++i) {
     const attn_tensor_info *info = &entry->out[i];
-    if (!call->out[i]) {
-      text t = begin(error, ATTN_UNSUPPORTED);
-      put(&t, info->name);
-      put(&t, ": expected a tensor, got none: leaving an output out is not implemented");
-      return end(&t);
-    }
     /* Outputs bind nothing: a dimension that no input carries has no value to agree with. */
     for (int32_t k = 0; k < info->rank; ++k)
       if (info->dims[k] < 0 && dims[-1 - info->dims[k]] < 0) {
@@ -285,7 +251,7 @@ static int32_t check_outputs(const attn_entry *entry, const attn_call *call, int
         put(&t, ", got none");
         return end(&t);
       }
-    int32_t status = check_tensor(entry, info, call->out[i], dims, error);
+    int32_t status = call->out[i] ? check_tensor(entry, info, call->out[i], dims, error) : ATTN_OK;
     if (status != ATTN_OK)
       return status;
   }
@@ -309,6 +275,36 @@ static int32_t check_workspace(const attn_entry *entry, const attn_call *call, u
   return end(&t);
 }
 
+/* Bytes of the call's workspace, of which the first `own` are the entry's; 0 with the error set, whose code is in *status. */
+static uint64_t call_bytes(const attn_model *model, uint32_t index, const attn_call *call, const int64_t *dims,
+                           uint64_t *own, int32_t *status, attn_error *error) {
+  attn_error local; /* workspace_bytes returns its code only there */
+  local.size = sizeof local;
+  local.code = ATTN_OK;
+  attn_error *report = error && error->size >= offsetof(attn_error, text) ? error : &local;
+  *own = attn_library_workspace_bytes(model, index, dims, report);
+  *status = *own ? ATTN_OK : report->code;
+  const attn_entry *entry = &attn_descriptor.library->entries[index];
+  uint64_t bytes;
+  if (!*own)
+    return 0;
+  if (!__builtin_add_overflow(*own, extra_bytes(entry, call, dims), &bytes) && bytes <= INT64_MAX)
+    return bytes;
+  *status = too_large(entry, error);
+  return 0;
+}
+
+uint64_t attn_library_call_workspace_bytes(const attn_model *model, uint32_t index, const attn_call *call,
+                                           attn_error *error) {
+  const attn_entry *entry = find_entry(model, index, error);
+  int64_t dims[ATTN_MAX_DIMS];
+  uint64_t own;
+  int32_t status;
+  if (!entry || check_inputs(entry, call, dims, error) != ATTN_OK || check_outputs(entry, call, dims, error) != ATTN_OK)
+    return 0;
+  return call_bytes(model, index, call, dims, &own, &status, error);
+}
+
 int32_t attn_library_run(const attn_model *model, uint32_t index, const attn_call *call, attn_error *error) {
   const attn_entry *entry = find_entry(model, index, error);
   if (!entry)
@@ -328,32 +324,23 @@ int32_t attn_library_run(const attn_model *model, uint32_t index, const attn_cal
     return status;
   if (!entry->uses_state && call->state)
     return fail_with(error, ATTN_INVALID_ARGUMENT, "state: expected none, this entry has no use for it");
-  attn_error local; /* workspace_bytes returns its code only there */
-  local.size = sizeof local;
-  local.code = ATTN_OK;
-  attn_error *report = error && error->size >= offsetof(attn_error, text) ? error : &local;
-  uint64_t needed = attn_library_workspace_bytes(model, index, dims, report);
+  uint64_t own, needed = call_bytes(model, index, call, dims, &own, &status, error);
   if (!needed)
-    return report->code;
+    return status;
   if ((status = check_workspace(entry, call, needed, error)) != ATTN_OK)
     return status;
 
   memref tensors[ATTN_MAX_TENSORS], weights, workspace;
   cache_args caches[2];
   const void *args[ATTN_MAX_TENSORS + 12];
-  uint32_t n = 1, m = 0; /* args[0]: dispatch's */
-  for (uint32_t i = 0; i < entry->n_in; ++i) {
-    describe_tensor(&tensors[m], &entry->in[i], call->in[i]);
-    args[n++] = &tensors[m++];
-  }
-  for (uint32_t i = 0; i < entry->n_out; ++i) {
-    describe_tensor(&tensors[m], &entry->out[i], call->out[i]);
-    args[n++] = &tensors[m++];
-  }
+  describe_tensors(entry, call, dims, (char *)call->workspace + own, tensors);
+  uint32_t n = 1; /* args[0]: dispatch's */
+  for (uint32_t i = 0; i < entry->n_in + entry->n_out; ++i)
+    args[n++] = &tensors[i];
   for (int cross = 0; cross < 2; ++cross)
     if (uses_part(entry, cross))
       n += begin_part(entry, call, cross, &caches[cross], &args[n]);
-  int64_t weights_bytes = (int64_t)attn_descriptor.library->weights_bytes, workspace_bytes = (int64_t)needed;
+  int64_t weights_bytes = (int64_t)attn_descriptor.library->weights_bytes, workspace_bytes = (int64_t)own;
   describe(&weights, (void *)model->weights, 1, &weights_bytes, NULL);
   describe(&workspace, call->workspace, 1, &workspace_bytes, NULL);
   args[n++] = &weights;

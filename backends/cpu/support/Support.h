@@ -99,6 +99,19 @@ int32_t check_pages(const attn_entry *entry, const attn_state *s, uint32_t slot,
 void begin_append(attn_state *s, uint32_t sequence, int64_t tokens, int64_t row);
 void end_append(attn_state *s, uint32_t sequence, int64_t tokens, int succeeded);
 
+/* MLIR's descriptor of a memref, of any rank up to ATTN_MAX_RANK: sizes[rank], then strides[rank]. */
+typedef struct memref {
+  void *allocated, *aligned;
+  int64_t offset, sizes_and_strides[2 * ATTN_MAX_RANK];
+} memref;
+void describe(memref *m, void *data, int32_t rank, const int64_t *sizes, const int64_t *strides);
+
+/* Bytes of workspace besides the entry's own: for inputs given as int32 and outputs left out, all of which were checked.
+ * UINT64_MAX: too many. */
+uint64_t extra_bytes(const attn_entry *entry, const attn_call *call, const int64_t *dims);
+/* Inputs, then outputs; `extra` is that part of the workspace. */
+void describe_tensors(const attn_entry *entry, const attn_call *call, const int64_t *dims, char *extra, memref *m);
+
 /* Runs the generated code of an entry; args[0] is set here. The first failure of any of its tasks. */
 int32_t run_entry(const attn_model *model, uint32_t index, const void **args, attn_error *error);
 
@@ -120,6 +133,7 @@ int32_t attn_library_pool_init(const attn_model *, void *, uint64_t, uint32_t, u
                                attn_state **, attn_error *);
 int32_t attn_library_pool_map(const attn_model *, attn_state *, uint32_t, const int32_t *, uint32_t, int64_t,
                               attn_error *);
+uint64_t attn_library_call_workspace_bytes(const attn_model *, uint32_t, const attn_call *, attn_error *);
 
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 void *memmove(void *to, const void *from, size_t bytes);
