@@ -1,6 +1,8 @@
 //===- Encoder.cpp - What encoders share: the entry, one function per kind of layer -------===//
 #include "frontend/Encoder.h"
 
+#include "frontend/SentenceTransformer.h"
+
 using namespace mlir;
 using llvm::StringRef;
 using llvm::Twine;
@@ -14,8 +16,17 @@ std::string Encoder::task() const {
   return "";
 }
 
+int64_t Encoder::labels() {
+  if (const llvm::json::Value *names = config.find("id2label"))
+    if (const llvm::json::Object *object = names->getAsObject())
+      return std::max<int64_t>(object->size(), 1);
+  return config.integer("num_labels|_num_labels", 1, INT32_MAX, 2);
+}
+
 llvm::Error Encoder::build(StringRef modelType) {
-  if (llvm::Error error = config.takeProblems())
+  SentenceEmbedding sentence;
+  llvm::Error modules = sentence.read(import.directory, width);
+  if (llvm::Error error = llvm::joinErrors(config.takeProblems(), std::move(modules)))
     return error;
   RankedTensorType ids = b.i64({kDynamic, kDynamic});
   SmallVector<Input> inputs = {{"input_ids", ids, {"batch", "seq"}},
@@ -40,6 +51,10 @@ llvm::Error Encoder::build(StringRef modelType) {
   x = finish(x);
   SmallVector<Output> results = {{"last_hidden_state", x, {"batch", "seq"}}};
   outputs(x, given, results);
+  if (sentence.pooling) {
+    Value pooled = b.at("sentence_embedding").pool(x, given.mask, *sentence.pooling);
+    results.push_back({"sentence_embedding", sentence.normalized ? b.l2Norm(pooled) : pooled, {"batch"}});
+  }
   b.results(func, results);
   if (llvm::Error error = b.finish())
     return error;

@@ -40,6 +40,8 @@ protected:
   /// The head that the checkpoint's class has on top: "SequenceClassification" of `BertForSequenceClassification`; empty
   /// for none.
   std::string task() const;
+  /// Of a classifier.
+  int64_t labels();
   int64_t vocab = 0, context = 0, width = 0, layers = 0, heads = 0;
   bool hasTypes = false, hasPositions = true;
 

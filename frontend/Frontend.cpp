@@ -3,6 +3,7 @@
 
 #include "dialect/AttnDialect.h"
 #include "frontend/Import.h"
+#include "frontend/SentenceTransformer.h"
 #include "frontend/families/Families.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -32,6 +33,11 @@ static std::vector<Family> &table() {
       {"qwen2", "decoder", "Llama with biases of queries, keys and values, windows in some layers", importQwen2},
       {"qwen3", "decoder", "Llama with norms of queries and keys", importQwen3},
       {"bert", "encoder", "post-norm, learned positions, token types; with or without pooler, names of the first checkpoints", importBert},
+      {"distilbert", "encoder", "BERT without token types", importDistilBert},
+      {"modernbert", "encoder", "pre-norm, rotary positions, gated MLP, windows and a rotary base of their own in most layers, biases or none", importModernBert},
+      {"mpnet", "encoder", "BERT without token types, with relative biases, positions that skip padding", importMPNet},
+      {"roberta", "encoder", "BERT with positions that skip padding", importRoberta},
+      {"xlm-roberta", "encoder", "RoBERTa", importXLMRoberta},
   };
   return table;
 }
@@ -56,7 +62,12 @@ llvm::Expected<OwningOpRef<ModuleOp>> importDirectory(MLIRContext *context, Stri
                                                       const ImportOptions &options) {
   if (!llvm::sys::fs::is_directory(directory))
     return fail(directory + ": expected a model directory");
+  llvm::Expected<std::string> folder = transformerFolder(directory);
+  if (!folder)
+    return folder.takeError();
   llvm::SmallString<128> path(directory);
+  if (!folder->empty())
+    llvm::sys::path::append(path, *folder);
   llvm::sys::path::append(path, "config.json");
   llvm::Expected<Config> config = Config::read(path);
   if (!config)
@@ -78,7 +89,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> importDirectory(MLIRContext *context, Stri
   if (llvm::Error error = config->takeProblems())
     return std::move(error);
 
-  llvm::Expected<WeightSet> weights = WeightSet::openDirectory(directory);
+  llvm::Expected<WeightSet> weights = WeightSet::openDirectory(directory, *folder);
   if (!weights)
     return weights.takeError();
   context->loadDialect<attn::AttnDialect, arith::ArithDialect, func::FuncDialect, ml_program::MLProgramDialect,

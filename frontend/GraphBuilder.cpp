@@ -225,6 +225,18 @@ Value GraphBuilder::rmsNorm(const Twine &name, Value input, double epsilon, int6
                                  properties);
 }
 
+Value GraphBuilder::relativeBias(const Twine &name, int64_t buckets, int64_t heads, int64_t maxDistance,
+                                 bool bidirectional) {
+  std::string n = name.str();
+  at(n);
+  attn::RelativeBiasOp::Properties properties;
+  properties.max_distance = getI64IntegerAttr(maxDistance);
+  if (bidirectional)
+    properties.bidirectional = getUnitAttr();
+  return create<attn::RelativeBiasOp>(f32({heads, 2 * maxDistance + 1}), {parameter(n + ".weight", {buckets, heads})},
+                                      properties);
+}
+
 //===----------------------------------------------------------------------===//
 // Ops without
 //===----------------------------------------------------------------------===//
@@ -286,6 +298,20 @@ Value GraphBuilder::firstToken(Value input) {
 Value GraphBuilder::positions(Value ids, Value given, Value cache) {
   return create<attn::PositionsOp>(ids.getType(), {ids, given, cache});
 }
+
+Value GraphBuilder::positionsAfterPad(Value ids, Value given, int64_t pad) {
+  attn::PositionsOp::Properties properties;
+  properties.pad = getI64IntegerAttr(pad);
+  return create<attn::PositionsOp>(ids.getType(), {ids, given}, properties);
+}
+
+Value GraphBuilder::pool(Value input, Value mask, attn::PoolKind kind) {
+  attn::PoolOp::Properties properties;
+  properties.kind = attn::PoolKindAttr::get(getContext(), kind);
+  return create<attn::PoolOp>(f32({kDynamic, features(input)}), {input, mask}, properties);
+}
+
+Value GraphBuilder::l2Norm(Value input) { return create<attn::L2NormOp>(input.getType(), {input}); }
 
 Value GraphBuilder::scale(Value input, double by) {
   attn::ScaleOp::Properties properties;

@@ -102,6 +102,10 @@ public:
   mlir::Value rmsNorm(const llvm::Twine &name, mlir::Value input, double epsilon, int64_t groups = 1,
                       bool unitOffset = false);
 
+  /// T5's buckets: weight [buckets, heads] as a table by distance, [heads, 2·maxDistance + 1].
+  mlir::Value relativeBias(const llvm::Twine &name, int64_t buckets, int64_t heads, int64_t maxDistance,
+                           bool bidirectional);
+
   //===--- Ops without ---===//
 
   /// `input [..., K]`, `weight [K, N]` or, `transposed`, `[N, K]`; `bias [N]` or null.
@@ -118,8 +122,14 @@ public:
   llvm::SmallVector<mlir::Value> split(mlir::Value input, llvm::ArrayRef<int64_t> widths);
   /// The first token of `input [batch, seq, features]`: [batch, features].
   mlir::Value firstToken(mlir::Value input);
+  /// [batch, features] of the tokens of `input` that `mask [batch, seq]` keeps.
+  mlir::Value pool(mlir::Value input, mlir::Value mask, attn::PoolKind kind);
+  /// Vectors of length 1.
+  mlir::Value l2Norm(mlir::Value input);
   /// Of each token of `ids [batch, seq]`: `given` where that is there at run time, else by its place after the cached ones.
   mlir::Value positions(mlir::Value ids, mlir::Value given, mlir::Value cache = {});
+  /// `given` where that is there at run time, else `pad` + the number of tokens so far that are not `pad` (RoBERTa).
+  mlir::Value positionsAfterPad(mlir::Value ids, mlir::Value given, int64_t pad);
   /// Cosines and sines for `rotary`, [batch, seq, 2·frequencies].
   mlir::Value rotaryTable(mlir::Value positions, const Rotary &rotary);
   /// `input [batch, seq, heads·head_dim]`, its pairs rotated by `table`.

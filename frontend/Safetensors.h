@@ -68,8 +68,8 @@ public:
   static llvm::Expected<WeightSet> openFiles(llvm::ArrayRef<std::string> paths);
 
   /// `model.safetensors`, or `model.safetensors.index.json` and the shards it names, which must lie in `directory`
-  /// and hold the tensors that the index says.
-  static llvm::Expected<WeightSet> openDirectory(llvm::StringRef directory);
+  /// and hold the tensors that the index says. With `folder` they lie in that folder of `directory`.
+  static llvm::Expected<WeightSet> openDirectory(llvm::StringRef directory, llvm::StringRef folder = "");
 
   /// Adds one file held in `buffer`, whose identifier is the path in messages.
   llvm::Error add(std::unique_ptr<llvm::MemoryBuffer> buffer);
@@ -88,7 +88,7 @@ public:
   /// Names of all tensors, sorted.
   std::vector<llvm::StringRef> tensorNames() const;
 
-  /// File names in the order added; as in the index, relative to the directory, after openDirectory.
+  /// File names in the order added; relative to the directory after openDirectory.
   llvm::ArrayRef<std::string> files() const { return names; }
 
 private:

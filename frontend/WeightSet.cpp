@@ -64,7 +64,9 @@ llvm::Expected<WeightSet> WeightSet::openFiles(llvm::ArrayRef<std::string> paths
   return set;
 }
 
-llvm::Expected<WeightSet> WeightSet::openDirectory(StringRef directory) {
+llvm::Expected<WeightSet> WeightSet::openDirectory(StringRef root, StringRef folder) {
+  std::string joined = folder.empty() ? root.str() : join(root, folder);
+  StringRef directory = joined;
   constexpr StringRef single = "model.safetensors", indexName = "model.safetensors.index.json";
   std::vector<std::string> shards;
   std::map<std::string, std::string> index;
@@ -90,7 +92,9 @@ llvm::Expected<WeightSet> WeightSet::openDirectory(StringRef directory) {
       llvm::map_to_vector(shards, [&](const std::string &name) { return join(directory, name); }));
   if (!set)
     return set.takeError();
-  set->names = shards;
+  set->names.clear();
+  for (const std::string &name : shards)
+    set->names.push_back(join(folder, name));
   Problems problems;
   for (const auto &[name, file] : index) {
     std::optional<TensorView> tensor = set->find(name);

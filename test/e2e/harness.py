@@ -2,6 +2,7 @@
 
 A test compiles once per (compiler, module, weights, flags); the files lie in build/<preset>/test/e2e-cache.
 """
+import glob
 import hashlib
 import os
 import shutil
@@ -113,7 +114,9 @@ def compile_module(source, *flags, cache=True):
     directory = source if os.path.isdir(source) else None
     key.update(repr(flags).encode())
     if directory:
-        for name in sorted(os.listdir(directory)):
+        for name in sorted(glob.glob("**", root_dir=directory, recursive=True)):
+            if os.path.isdir(os.path.join(directory, name)):
+                continue
             with open(os.path.join(directory, name), "rb") as file:
                 key.update(name.encode() + b"\0" + hashlib.sha256(file.read()).digest())
     else:
