@@ -58,6 +58,44 @@ static std::string moduleName(StringRef directory) {
   return llvm::isDigit(name[0]) ? "_" + name : name;
 }
 
+/// The family that `config` names; an error also where the weights cannot be read whatever the family.
+static llvm::Expected<const Family *> familyOf(Config &config) {
+  StringRef type = config.string("model_type");
+  const Family *family = llvm::find_if(families(), [&](const Family &row) { return row.modelType == type; });
+  if (config.find("model_type") && family == families().end()) {
+    std::string known;
+    for (const Family &row : families())
+      known += (known.empty() ? "" : ", ") + row.modelType.str();
+    config.problem("expected 'model_type' to be one of " + known + ", got " + quoted(type));
+  }
+  if (const llvm::json::Value *quantized = config.find("quantization_config")) {
+    const llvm::json::Object *scheme = quantized->getAsObject();
+    config.problem("expected weights that are not quantised, got 'quantization_config' with 'quant_method' " +
+                   quoted(scheme ? scheme->getString("quant_method").value_or("unknown") : "unknown"));
+  }
+  if (llvm::Error error = config.takeProblems())
+    return std::move(error);
+  return family;
+}
+
+llvm::Expected<OwningOpRef<ModuleOp>> importModel(MLIRContext *context, StringRef directory, Config config,
+                                                  WeightSet weights, const ImportOptions &options) {
+  llvm::Expected<const Family *> family = familyOf(config);
+  if (!family)
+    return family.takeError();
+  context->loadDialect<attn::AttnDialect, arith::ArithDialect, func::FuncDialect, ml_program::MLProgramDialect,
+                       tensor::TensorDialect>();
+  Builder builder(context);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(builder.getUnknownLoc(), moduleName(directory));
+  (*module)->setAttr(attn::kWeightsAttr,
+                     builder.getStrArrayAttr(llvm::map_to_vector(
+                         weights.files(), [](const std::string &file) { return StringRef(file); })));
+  ImportContext import{context, directory.str(), options, std::move(config), std::move(weights), std::move(module)};
+  if (llvm::Error error = (*family)->import(import))
+    return std::move(error);
+  return std::move(import.module);
+}
+
 llvm::Expected<OwningOpRef<ModuleOp>> importDirectory(MLIRContext *context, StringRef directory,
                                                       const ImportOptions &options) {
   if (!llvm::sys::fs::is_directory(directory))
@@ -72,37 +110,12 @@ llvm::Expected<OwningOpRef<ModuleOp>> importDirectory(MLIRContext *context, Stri
   llvm::Expected<Config> config = Config::read(path);
   if (!config)
     return config.takeError();
-
-  StringRef type = config->string("model_type");
-  const Family *family = llvm::find_if(families(), [&](const Family &row) { return row.modelType == type; });
-  if (config->find("model_type") && family == families().end()) {
-    std::string known;
-    for (const Family &row : families())
-      known += (known.empty() ? "" : ", ") + row.modelType.str();
-    config->problem("expected 'model_type' to be one of " + known + ", got " + quoted(type));
-  }
-  if (const llvm::json::Value *quantized = config->find("quantization_config")) {
-    const llvm::json::Object *scheme = quantized->getAsObject();
-    config->problem("expected weights that are not quantised, got 'quantization_config' with 'quant_method' " +
-                    quoted(scheme ? scheme->getString("quant_method").value_or("unknown") : "unknown"));
-  }
-  if (llvm::Error error = config->takeProblems())
-    return std::move(error);
-
+  if (auto family = familyOf(*config); !family) // before large files are looked at
+    return family.takeError();
   llvm::Expected<WeightSet> weights = WeightSet::openDirectory(directory, *folder);
   if (!weights)
     return weights.takeError();
-  context->loadDialect<attn::AttnDialect, arith::ArithDialect, func::FuncDialect, ml_program::MLProgramDialect,
-                       tensor::TensorDialect>();
-  Builder builder(context);
-  OwningOpRef<ModuleOp> module = ModuleOp::create(builder.getUnknownLoc(), moduleName(directory));
-  (*module)->setAttr(attn::kWeightsAttr,
-                     builder.getStrArrayAttr(llvm::map_to_vector(
-                         weights->files(), [](const std::string &file) { return StringRef(file); })));
-  ImportContext import{context, directory.str(), options, std::move(*config), std::move(*weights), std::move(module)};
-  if (llvm::Error error = family->import(import))
-    return std::move(error);
-  return std::move(import.module);
+  return importModel(context, directory, std::move(*config), std::move(*weights), options);
 }
 
 //===----------------------------------------------------------------------===//

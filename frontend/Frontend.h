@@ -2,6 +2,7 @@
 #ifndef ATTNC_FRONTEND_FRONTEND_H
 #define ATTNC_FRONTEND_FRONTEND_H
 
+#include "frontend/Config.h"
 #include "frontend/Safetensors.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -39,6 +40,12 @@ void registerFamily(const Family &family);
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> importDirectory(mlir::MLIRContext *context,
                                                                   llvm::StringRef directory,
                                                                   const ImportOptions &options = {});
+
+/// The same of a configuration and tensors that are in memory; `directory` is where generation_config.json may lie, and
+/// what messages and the module are named after.
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> importModel(mlir::MLIRContext *context, llvm::StringRef directory,
+                                                              Config config, WeightSet weights,
+                                                              const ImportOptions &options = {});
 
 /// Opens the files named in the module's `attn.weights` (relative to `moduleDirectory`) and checks that they hold what
 /// every `#ml_program.extern` parameter is made of: the tensors named in its `attn.source` (default: its symbol) exist,

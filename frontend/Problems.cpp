@@ -110,6 +110,8 @@ void Problems::add(const llvm::Twine &problem) {
     lines.push_back(problem.str());
 }
 
+bool Problems::isFull() const { return total >= kMaxLines; }
+
 llvm::Error Problems::take(llvm::StringRef prefix) {
   if (empty())
     return llvm::Error::success();

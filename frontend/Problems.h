@@ -27,6 +27,8 @@ class Problems {
 public:
   void add(const llvm::Twine &problem);
   bool empty() const { return total == 0; }
+  /// Whether more would not be shown.
+  bool isFull() const;
   /// All lines, each after `prefix` and a colon, or success; forgets them.
   llvm::Error take(llvm::StringRef prefix);
 

@@ -97,6 +97,8 @@ for emulator in ["qemu-x86_64", "qemu-aarch64"]:
         config.available_features.add(emulator)
 if os.path.exists(os.path.join(aarch64_dir, "remote-host")):
     config.available_features.add("libc6-dev-arm64-cross")
+if os.path.exists(os.path.join(build, "fuzz", "config-fuzzer")):
+    config.available_features.add("libfuzzer")
 if int(os.environ.get("ATTN_TEST_FULL", "0") or "0"):
     config.available_features.add("full")
 for tool in ["gdb", "perf", "readelf", "objdump"]:

@@ -34,10 +34,6 @@ static constexpr llvm::StringLiteral kStageAttr = "attn.stage";
 static constexpr llvm::StringLiteral kSeparator = "// -----\n";
 static constexpr uint64_t kMaxWeightsInside = 2ull << 30;
 
-static llvm::Error fail(const llvm::Twine &message) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
-
 //===----------------------------------------------------------------------===//
 // Set-up and diagnostics
 //===----------------------------------------------------------------------===//

@@ -46,10 +46,6 @@ static cl::opt<std::string> sanitize("sanitize",
                                               "loads it must be built with -fsanitize=address"),
                                      cl::value_desc("address"), cl::cat(category));
 
-static llvm::Error fail(const llvm::Twine &message) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
-
 //===----------------------------------------------------------------------===//
 // Help
 //===----------------------------------------------------------------------===//
