@@ -38,6 +38,10 @@ static std::vector<Family> &table() {
       {"mpnet", "encoder", "BERT without token types, with relative biases, positions that skip padding", importMPNet},
       {"roberta", "encoder", "BERT with positions that skip padding", importRoberta},
       {"xlm-roberta", "encoder", "RoBERTa", importXLMRoberta},
+      {"bart", "encoder–decoder", "post-norm, learned positions, normed embeddings", importBart},
+      {"marian", "encoder–decoder", "post-norm, sinusoidal positions, vocabularies of their own", importMarian},
+      {"pegasus", "encoder–decoder", "pre-norm, sinusoidal positions", importPegasus},
+      {"t5", "encoder–decoder", "RMS norm, buckets of relative positions, unscaled scores, plain or gated MLP", importT5},
   };
   return table;
 }
@@ -62,7 +66,7 @@ static std::string moduleName(StringRef directory) {
 static llvm::Expected<const Family *> familyOf(Config &config) {
   StringRef type = config.string("model_type");
   const Family *family = llvm::find_if(families(), [&](const Family &row) { return row.modelType == type; });
-  if (config.find("model_type") && family == families().end()) {
+  if (!type.empty() && family == families().end()) {
     std::string known;
     for (const Family &row : families())
       known += (known.empty() ? "" : ", ") + row.modelType.str();

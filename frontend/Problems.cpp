@@ -119,7 +119,7 @@ llvm::Error Problems::take(llvm::StringRef prefix) {
   llvm::raw_string_ostream os(text);
   llvm::interleave(lines, os, [&](const std::string &line) { os << prefix << ": " << line; }, "\n");
   if (total > lines.size())
-    os << "\n" << prefix << ": and " << total - lines.size() << " more";
+    os << "\n" << prefix << ": and more";
   lines.clear();
   total = 0;
   return fail(text);

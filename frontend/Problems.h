@@ -22,7 +22,7 @@ std::string quoted(llvm::StringRef text);
 /// "[2, 3]", and "?" for a dynamic dimension.
 std::string shapeText(llvm::ArrayRef<int64_t> shape);
 
-/// Collects problems so that a user sees them together: one line each, at most 20, then how many more there are.
+/// Collects problems so that a user sees them together: one line each, at most 20, then "and more".
 class Problems {
 public:
   void add(const llvm::Twine &problem);

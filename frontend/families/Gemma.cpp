@@ -23,7 +23,8 @@ public:
     postNorms = true;
     qkNorms = generation == 3;
     attentionScale = 1 / std::sqrt(config.number("query_pre_attn_scalar", 1e-6, 1e9, 256));
-    softCap = cap("attn_logit_softcapping", generation == 2 ? 50.0 : 0);
+    if (generation == 2) // transformers' Gemma 3 does not read it
+      softCap = cap("attn_logit_softcapping", 50);
     finalSoftCap = cap("final_logit_softcapping", generation == 2 ? 30.0 : 0);
     int64_t window = config.integer("sliding_window", 1, INT32_MAX, 4096);
     int64_t period = generation == 2 ? 2 : config.integer("sliding_window_pattern", 1, 4096, 6); // one full layer in each

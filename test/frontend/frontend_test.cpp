@@ -79,7 +79,7 @@ TEST(Config, AtMostTwentyProblems) {
     c.problem("p" + llvm::Twine(i));
   std::string got = text(c.takeProblems());
   EXPECT_TRUE(llvm::StringRef(got).starts_with("f: p0\nf: p1\n")) << got;
-  EXPECT_TRUE(llvm::StringRef(got).ends_with("\nf: p19\nf: and 3 more")) << got;
+  EXPECT_TRUE(llvm::StringRef(got).ends_with("\nf: p19\nf: and more")) << got;
 }
 
 TEST(Config, FileErrors) {
@@ -243,10 +243,12 @@ TEST_F(Broken, Directory) {
   EXPECT_EQ(import(), "cannot open DIR/config.json: no such file or directory");
   EXPECT_EQ(import("{}"), "DIR/config.json: expected 'model_type' to be a string, got none");
   EXPECT_EQ(import(R"({"model_type":["gpt2"]})"),
-            "DIR/config.json: expected 'model_type' to be a string, got an array\n"
-            "DIR/config.json: expected 'model_type' to be one of bert, gpt2, got ''");
-  EXPECT_EQ(import(R"({"model_type":"t5"})"),
-            "DIR/config.json: expected 'model_type' to be one of bert, gpt2, got 't5'");
+            "DIR/config.json: expected 'model_type' to be a string, got an array");
+  std::string known;
+  for (const Family &family : families())
+    known += family.modelType.str() + ", ";
+  EXPECT_EQ(import(R"({"model_type":"rwkv"})"),
+            "DIR/config.json: expected 'model_type' to be one of " + known + "got 'rwkv'");
   EXPECT_EQ(import(R"({"model_type":"gpt2","quantization_config":{"quant_method":"gptq"}})"),
             "DIR/config.json: expected weights that are not quantised, got 'quantization_config' with 'quant_method' "
             "'gptq'");
@@ -304,7 +306,7 @@ TEST_F(Broken, Tensors) {
       "DIR: tensor 'lm_head.weight': expected shape [97, 24], got no such tensor"))
       << got;
   got = import(R"({"model_type":"gpt2"})"); // GPT-2 124M: 148 parameters, none fits
-  EXPECT_TRUE(llvm::StringRef(got).ends_with("\nDIR: and 128 more")) << got;
+  EXPECT_TRUE(llvm::StringRef(got).ends_with("\nDIR: and more")) << got;
 }
 
 TEST_F(Broken, TensorTypes) {
