@@ -56,10 +56,10 @@ private:
   /// "model.encoder." or "model.decoder.".
   static std::string stackName(Side side) { return side == Side::encoder ? "model.encoder." : "model.decoder."; }
 
-  /// The embedding of tokens: one for both, in checkpoints that share it, under one of its names.
+  /// The embedding of tokens, one for both where it is tied.
   std::string tokenTable(Side side) const {
     std::string own = stackName(side) + "embed_tokens";
-    return shared && b.has("model.shared.weight") ? "model.shared" : own;
+    return shared && tied && b.has("model.shared.weight") ? "model.shared" : own;
   }
 
   Value embed(Side side, Value ids, Value cache, Stack &) override {
