@@ -38,7 +38,6 @@ def expected(ids):
             return x @ w["layers.%d.%s.weight" % (index, name)].T + w["layers.%d.%s.bias" % (index, name)]
 
         q, k, v = (linear(name, x)[:, None] for name in ("query", "key", "value"))
-        out = attention(q, k, v, causal=True)
         out = attention.attention(q, k, v, causal=True)[:, 0]
         x = reference.layer_norm(linear("out", out) + x, w["layers.%d.norm.weight" % index], w["layers.%d.norm.bias" % index])
     return x @ w["head.weight"].T
