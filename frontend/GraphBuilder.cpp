@@ -227,18 +227,6 @@ Value GraphBuilder::rmsNorm(const Twine &name, Value input, double epsilon, int6
                                  properties);
 }
 
-Value GraphBuilder::relativeBias(const Twine &name, int64_t buckets, int64_t heads, int64_t maxDistance,
-                                 bool bidirectional) {
-  std::string n = name.str();
-  at(n);
-  attn::RelativeBiasOp::Properties properties;
-  properties.max_distance = getI64IntegerAttr(maxDistance);
-  if (bidirectional)
-    properties.bidirectional = getUnitAttr();
-  return create<attn::RelativeBiasOp>(f32({heads, 2 * maxDistance + 1}), {parameter(n + ".weight", {buckets, heads})},
-                                      properties);
-}
-
 //===----------------------------------------------------------------------===//
 // Ops without
 //===----------------------------------------------------------------------===//

@@ -102,10 +102,6 @@ public:
   mlir::Value rmsNorm(const llvm::Twine &name, mlir::Value input, double epsilon, int64_t groups = 1,
                       bool unitOffset = false);
 
-  /// T5's buckets: weight [buckets, heads] as a table by distance, [heads, 2·maxDistance + 1].
-  mlir::Value relativeBias(const llvm::Twine &name, int64_t buckets, int64_t heads, int64_t maxDistance,
-                           bool bidirectional);
-
   //===--- Ops without ---===//
 
   /// `input [..., K]`, `weight [K, N]` or, `transposed`, `[N, K]`; `bias [N]` or null.

@@ -35,8 +35,9 @@ private:
 
   mlir::Value embed(const Inputs &inputs, Stack &stack) override {
     mlir::Value x = Bert::embed(inputs, stack);
-    stack.tables = {b.relativeBias("mpnet.encoder.relative_attention_bias", kBuckets, heads, kMaxDistance,
-                                   /*bidirectional=*/true)};
+    b.at("mpnet.encoder.relative_attention_bias");
+    mlir::Value table = b.parameter("mpnet.encoder.relative_attention_bias.weight", {kBuckets, heads});
+    stack.tables = {b.relativeBias(table, kMaxDistance, /*bidirectional=*/true)};
     return x;
   }
 };
