@@ -328,6 +328,14 @@ LogicalResult BufferizeFunction::visit(Operation *op) {
                     .getResult());
         return success();
       })
+      .Case([&](tensor::SplatOp splat) {
+        Value out = destinations.lookup(splat.getResult());
+        if (!out)
+          out = memref::AllocOp::create(b, loc, bufferType(splat.getType()), splat.getDynamicSizes());
+        linalg::FillOp::create(b, loc, splat.getInput(), out);
+        map.map(splat.getResult(), out);
+        return success();
+      })
       .Case([&](tensor::EmptyOp) { return LogicalResult(allocateResults(op)); })
       .Case([&](func::CallOp call) {
         visitCall(call);

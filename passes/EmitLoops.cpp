@@ -1,6 +1,7 @@
 //===- EmitLoops.cpp - Tasks to vector loops --------------------------------------------------===//
 #include "passes/Emit.h"
 #include "passes/Passes.h"
+#include "passes/Tiler.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -24,6 +25,7 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
     populateEmitLinear(patterns, target);
     populateEmitAttention(patterns, target);
     populateEmitLinearAttention(patterns, target);
+    populateEmitElementwise(patterns, target);
     populateEmitPack(patterns, target);
     populateEmitPositions(patterns, target);
     populateEmitRows(patterns, target);

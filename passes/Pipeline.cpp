@@ -38,6 +38,7 @@ static void buildFused(OpPassManager &pm) {
   cleanUp(pm);
   pm.addPass(createPackWeights());            // weights in panels, each with its place in the file
   pm.nest<func::FuncOp>().addPass(createConvertElementwiseToLinalgPass()); // what nothing fused
+  pm.addPass(createLinalgElementwiseOpFusionPass());
 }
 
 /// Buffers and parallel tasks.

@@ -17,7 +17,7 @@ namespace {
 using namespace attn;
 
 constexpr int64_t kTasks = 64;     // aimed at for one product
-constexpr int64_t kRowBlock = 16;  // rows of one elementwise task
+constexpr StringLiteral kStrided = "of a strided view is not yet lowered, except for a slice of features";
 
 /// Whether `size` is that of dimension d of a buffer.
 bool isSizeOf(OpFoldResult size, Value memref, int64_t d) {
@@ -29,26 +29,6 @@ bool isSizeOf(OpFoldResult size, Value memref, int64_t d) {
     return true;
   auto dim = value ? value.getDefiningOp<memref::DimOp>() : memref::DimOp();
   return dim && dim.getSource() == memref && dim.getConstantIndex() == d;
-}
-
-/// An operand of `op` by rows, as flattenRows: a contiguous buffer, or features first to last of one (attn-fuse-projections).
-FailureOr<Value> rowsOfOperand(Emit &e, Operation *op, Value memref, bool features = true) {
-  auto type = cast<MemRefType>(memref.getType());
-  if (isContiguous(memref) || (type.getRank() == 1 + features && type.areTrailingDimsContiguous(1)))
-    return flattenRows(e, memref, features);
-  while (auto cast = memref.getDefiningOp<memref::CastOp>())
-    memref = cast.getSource();
-  auto slice = memref.getDefiningOp<memref::SubViewOp>();
-  auto isWhole = [&](int64_t d) {
-    return isConstantIntValue(slice.getMixedOffsets()[d], 0) && isSizeOf(slice.getMixedSizes()[d], slice.getSource(), d);
-  };
-  if (!features || !slice || !isContiguous(slice.getSource()) || slice.getSourceType().getRank() != type.getRank() ||
-      !llvm::all_of(slice.getMixedStrides(), [](OpFoldResult stride) { return isConstantIntValue(stride, 1); }) ||
-      !llvm::all_of(llvm::seq(type.getRank() - 1), isWhole))
-    return op->emitOpError("of a strided view is not yet lowered, except for a slice of features");
-  Value rows = flattenRows(e, slice.getSource());
-  return subview(e, rows, {e.b.getIndexAttr(0), slice.getMixedOffsets().back()},
-                 {e.dim(rows, 0), slice.getMixedSizes().back()});
 }
 
 /// `input` [rows, K] of `op` in bf16.
@@ -84,10 +64,8 @@ LogicalResult tileLinear(Tiler &tiler, LinearOp op) {
   int64_t n = cast<MemRefType>(init.getType()).getShape().back();
   int64_t panels = llvm::divideCeil(n, kPanel);
   for (Value *v : {&input, &init, &residual}) {
-    FailureOr<Value> rows = *v ? rowsOfOperand(e, op, *v) : FailureOr<Value>(Value());
-    if (failed(rows))
-      return failure();
-    *v = *rows;
+    if (*v && !(*v = rowsOfOperand(e, *v)))
+      return op.emitOpError(kStrided);
   }
   if (target.getBf16Dot() && e.elementOf(op.getWeight()).isBF16() && !e.elementOf(input).isBF16())
     input = roundRows(e, op, input);
@@ -141,10 +119,10 @@ LogicalResult tileRows(Tiler &tiler, Operation *op) {
       continue;
     if (isa<FloatType>(type.getElementType()) && !type.getElementType().isF32())
       return op->emitOpError() << "of " << type.getElementType() << " activations is not yet lowered";
-    FailureOr<Value> rows = rowsOfOperand(e, op, operand, type.getRank() > leading);
-    if (failed(rows))
-      return failure();
-    flat.map(operand, *rows);
+    Value rows = rowsOfOperand(e, operand, type.getRank() > leading);
+    if (!rows)
+      return op->emitOpError(kStrided);
+    flat.map(operand, rows);
   }
   Value rows = e.dim(flat.lookup(getInit(op)), 0);
   forTasks(e, e.divCeil(rows, kRowBlock), op, [&](Value task) {
@@ -158,6 +136,28 @@ LogicalResult tileRows(Tiler &tiler, Operation *op) {
   return success();
 }
 
+} // namespace
+
+Value rowsOfOperand(Emit &e, Value memref, bool features) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (isContiguous(memref) || (type.getRank() == 1 + features && type.areTrailingDimsContiguous(1)))
+    return flattenRows(e, memref, features);
+  while (auto cast = memref.getDefiningOp<memref::CastOp>())
+    memref = cast.getSource();
+  auto slice = memref.getDefiningOp<memref::SubViewOp>();
+  auto isWhole = [&](int64_t d) {
+    return isConstantIntValue(slice.getMixedOffsets()[d], 0) && isSizeOf(slice.getMixedSizes()[d], slice.getSource(), d);
+  };
+  if (!features || !slice || !isContiguous(slice.getSource()) || slice.getSourceType().getRank() != type.getRank() ||
+      !llvm::all_of(slice.getMixedStrides(), [](OpFoldResult stride) { return isConstantIntValue(stride, 1); }) ||
+      !llvm::all_of(llvm::seq(type.getRank() - 1), isWhole))
+    return Value();
+  Value rows = flattenRows(e, slice.getSource());
+  return subview(e, rows, {e.b.getIndexAttr(0), slice.getMixedOffsets().back()},
+                 {e.dim(rows, 0), slice.getMixedSizes().back()});
+}
+
+namespace {
 struct TileToTasks : impl::TileToTasksBase<TileToTasks> {
   void runOnOperation() override {
     auto target = getOperation()->getAttrOfType<TargetAttr>(kTargetAttr);
@@ -175,6 +175,7 @@ struct TileToTasks : impl::TileToTasksBase<TileToTasks> {
         std::optional<LogicalResult> tiled =
             llvm::TypeSwitch<Operation *, std::optional<LogicalResult>>(&op)
                 .Case([&](LinearOp op) { return tileLinear(tiler, op); })
+                .Case([&](linalg::GenericOp op) { return tileElementwise(tiler, op); })
                 .Case([&](AttentionOp op) { return tileAttention(tiler, op); })
                 .Case<PackKeysOp, PackValuesOp, CacheAppendOp>([&](Operation *op) -> std::optional<LogicalResult> {
                   if (!getElementTypeOrSelf(op->getOperand(0).getType()).isF64())

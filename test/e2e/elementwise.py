@@ -19,6 +19,35 @@ for kind, options in GATED.items():
 SCALED = {"scale": ("attn.scale %x by 5.477", lambda x: 5.477 * x), "soft_cap": ("attn.soft_cap %x at 30.0", lambda x: 30 * np.tanh(x / 30))}
 for name, (text, _) in SCALED.items():
     module.entry(name, [("x", x_type, ["batch", "seq"])], [("y", x_type, "%y")], "%%y = %s : (%s) -> %s" % (text, x_type, x_type))
+# arith and math on tensors: chains, numbers and rows that are repeated, comparisons, types other than f32.
+SPLAT = """
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %b = tensor.dim %x, %c0 : {x}
+    %s = tensor.dim %x, %c1 : {x}
+    %k = arith.constant 2.5 : f32
+    %splat = tensor.splat %k[%b, %s] : {x}
+    """
+ROW = """%e = tensor.empty(%b, %s) : {x}
+    %row = linalg.broadcast ins(%v : tensor<13xf32>) outs(%e : {x}) dimensions = [0, 1]
+    """
+USER = {  # name: body, reference of x, y, v
+    "product": ("%r = arith.mulf %x, %y : {x}", lambda x, y, v: x * y),
+    "chain": ("%0 = arith.subf %x, %y : {x}\n%1 = math.absf %0 : {x}\n%2 = arith.negf %1 : {x}\n%3 = math.exp %2 : {x}\n%r = arith.mulf %3, %x : {x}",
+              lambda x, y, v: np.exp(-np.abs(x - y)) * x),
+    "twice": ("%0 = arith.addf %x, %y : {x}\n%1 = math.tanh %0 : {x}\n%2 = arith.mulf %0, %1 : {x}\n%r = arith.addf %2, %0 : {x}",
+              lambda x, y, v: (x + y) * np.tanh(x + y) + x + y),
+    "soft_cap": (SPLAT + "%0 = arith.divf %x, %splat : {x}\n%1 = math.tanh %0 : {x}\n%r = arith.mulf %1, %splat : {x}",
+                 lambda x, y, v: 2.5 * np.tanh(x / 2.5)),
+    "splat": (SPLAT + "%r = arith.mulf %splat, %splat : {x}", lambda x, y, v: np.full_like(x, 6.25)),
+    "row": (SPLAT + ROW + "%0 = arith.mulf %x, %row : {x}\n%r = arith.addf %0, %splat : {x}", lambda x, y, v: x * v + 2.5),
+    "compare": ("%0 = arith.cmpf ogt, %x, %y : {x}\n%r = arith.select %0, %x, %y : tensor<?x?x13xi1>, {x}", lambda x, y, v: np.maximum(x, y)),
+    "rounded": ("%0 = arith.truncf %x : {x} to tensor<?x?x13xf16>\n%1 = arith.addf %0, %0 : tensor<?x?x13xf16>\n%r = arith.extf %1 : tensor<?x?x13xf16> to {x}",
+                lambda x, y, v: 2 * x.astype(np.float16).astype(np.float64)),
+}
+for name, (body, _) in USER.items():
+    module.entry("user_" + name, [("x", x_type, ["batch", "seq"]), ("y", x_type, ["batch", "seq"]), ("v", tensor((13,)), [])],
+                 [("r", x_type, "%r")], body.format(x=x_type))
 path = compile_module(module)
 # Exact points, the neighbourhood of zero, and magnitudes up to where exp overflows and beyond.
 points = np.concatenate([[0.0, -0.0, 1, -1, 3, -3, 6, 0.5], np.logspace(-6, 4, 100), -np.logspace(-6, 4, 100),
@@ -49,4 +78,10 @@ for variant in each_variant(path):
                           "NaN became a number")
         for name, (_, reference_op) in SCALED.items():
             report.close("%s %s" % (variant, name), model.run(name, {"x": points})["y"], reference_op(points.astype(float)), 1e-6)
+        for name, (_, oracle) in USER.items():
+            for batch, seq in ((1, 1), (3, 41)):
+                x, y = (np.random.default_rng(seq + i).standard_normal((batch, seq, 13)).astype(np.float32) for i in range(2))
+                v = np.linspace(-2, 2, 13).astype(np.float32)
+                report.close("%s user-written %s %dx%d" % (variant, name, batch, seq), model.run("user_" + name, {"x": x, "y": y, "v": v})["r"],
+                             oracle(x.astype(np.float64), y.astype(np.float64), v.astype(np.float64)), 1e-6)
 report.finish()

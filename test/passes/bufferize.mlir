@@ -124,3 +124,15 @@ func.func @results(%x: tensor<2x?x8xf32>) -> (tensor<2x?x8xf32>, tensor<2x1x?xf3
      : (tensor<2x?x8xf32>, tensor<2x?x8xf32>, tensor<2x?x8xf32>) -> (tensor<2x?x8xf32>, tensor<2x1x?xf32>, tensor<2x1x?x?xf32>)
   return %0#0, %0#1, %0#2 : tensor<2x?x8xf32>, tensor<2x1x?xf32>, tensor<2x1x?x?xf32>
 }
+
+// A splat that nothing took is a buffer full of it.
+// CHECK-LABEL: func.func @splat(
+// CHECK-SAME: %[[OUT:[^:]*]]: memref<?x4xf32> {attn.dims = ["n"], attn.name = "out0"}
+// CHECK: linalg.fill ins(%{{.*}} : f32) outs(%[[OUT]] : memref<?x4xf32>)
+func.func @splat(%x: tensor<?x4xf32> {attn.dims = ["n"]}) -> (tensor<?x4xf32> {attn.dims = ["n"]}) {
+  %c0 = arith.constant 0 : index
+  %n = tensor.dim %x, %c0 : tensor<?x4xf32>
+  %k = arith.constant 2.0 : f32
+  %0 = tensor.splat %k[%n] : tensor<?x4xf32>
+  return %0 : tensor<?x4xf32>
+}

@@ -28,4 +28,24 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v4", fea
     %0 = attn.linear %x, %w : (tensor<?x32xf32>, tensor<32x32xbf16>) -> tensor<?x32xf32>
     return %0 : tensor<?x32xf32>
   }
+
+  // Elementwise ops of the user: vectors of features, numbers in all lanes.
+  // CHECK-LABEL: func.func @elementwise
+  // CHECK: vector.load {{.*}} vector<16xf32>
+  // CHECK: arith.mulf {{.*}} : vector<16xf32>
+  // CHECK: math.tanh {{.*}} : vector<16xf32>
+  // CHECK: vector.store {{.*}} vector<16xf32>
+  func.func @elementwise(%x: tensor<4x4x32xf32>) -> tensor<4x4x32xf32> {
+    %e = tensor.empty() : tensor<4x4x32xf32>
+    %half = arith.constant 0.5 : f32
+    %0 = linalg.generic {indexing_maps = [affine_map<(b, s, k) -> (b, s, k)>, affine_map<(b, s, k) -> (b, s, k)>],
+                         iterator_types = ["parallel", "parallel", "parallel"]}
+        ins(%x : tensor<4x4x32xf32>) outs(%e : tensor<4x4x32xf32>) {
+    ^bb0(%a: f32, %o: f32):
+      %1 = arith.mulf %a, %half : f32
+      %2 = math.tanh %1 : f32
+      linalg.yield %2 : f32
+    } -> tensor<4x4x32xf32>
+    return %0 : tensor<4x4x32xf32>
+  }
 }

@@ -41,4 +41,24 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
     %0 = attn.activation relu %part : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
     return %0 : tensor<?x?x16xf32>
   }
+
+  // What nothing fused: the same op on rows. One vector for all rows stays whole.
+  // CHECK-LABEL: func.func @elementwise
+  // CHECK: scf.forall
+  // CHECK: linalg.generic {{.*}}iterator_types = ["parallel", "parallel"]} ins(%{{.*}}, %{{.*}} : memref<?x8xf32, strided<[8, 1], offset: ?>>, memref<8xf32>) outs(%{{.*}} : memref<?x8xf32, strided<[8, 1], offset: ?>>)
+  func.func @elementwise(%x: tensor<?x?x8xf32>, %v: tensor<8xf32>) -> tensor<?x?x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %batch = tensor.dim %x, %c0 : tensor<?x?x8xf32>
+    %seq = tensor.dim %x, %c1 : tensor<?x?x8xf32>
+    %e = tensor.empty(%batch, %seq) : tensor<?x?x8xf32>
+    %0 = linalg.generic {indexing_maps = [affine_map<(b, s, k) -> (b, s, k)>, affine_map<(b, s, k) -> (k)>, affine_map<(b, s, k) -> (b, s, k)>],
+                         iterator_types = ["parallel", "parallel", "parallel"]}
+        ins(%x, %v : tensor<?x?x8xf32>, tensor<8xf32>) outs(%e : tensor<?x?x8xf32>) {
+    ^bb0(%a: f32, %b: f32, %o: f32):
+      %1 = arith.mulf %a, %b : f32
+      linalg.yield %1 : f32
+    } -> tensor<?x?x8xf32>
+    return %0 : tensor<?x?x8xf32>
+  }
 }
