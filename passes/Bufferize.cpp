@@ -9,6 +9,7 @@
 #include "passes/Signature.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/Transforms/BufferUtils.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -285,6 +286,15 @@ LogicalResult BufferizeFunction::visit(Operation *op) {
         map.map(load.getResult(),
                 memref::ViewOp::create(b, loc, bufferType(load.getResult().getType()), args.weights, at, ValueRange())
                     .getResult());
+        return success();
+      })
+      .Case([&](arith::ConstantOp constant) {
+        SymbolTableCollection symbols;
+        FailureOr<memref::GlobalOp> global = bufferization::getGlobalFor(constant, symbols, /*alignment=*/64);
+        if (failed(global))
+          return LogicalResult(failure());
+        map.map(constant.getResult(),
+                memref::GetGlobalOp::create(b, loc, bufferType(constant.getType()), global->getName()).getResult());
         return success();
       })
       .Case([&](tensor::DimOp dim) {

@@ -183,7 +183,8 @@ def Bufferize : Pass<"attn-bufferize", "::mlir::ModuleOp"> {
     Every op becomes its buffer form, with a `memref.alloc` for each result that is not the function's. A function's arguments
     become: the run's context, inputs, outputs, (pages, table, past, page) if it uses a cache, weights, workspace,
     workers. A call passes the workspace that `CALLEE.workspace(dims..., workers)` asks for.
-    Arguments with `attn.strided` have any strides but the innermost; regions of attention load from buffers.
+    Arguments with `attn.strided` have any strides but the innermost; regions of attention load from buffers. A constant
+    tensor becomes a `memref.global`.
     Own code because results have dynamic sizes, which upstream's buffer-results-to-out-params refuses.
   }];
 }

@@ -1,5 +1,7 @@
 // RUN: attn-opt %s --attn-name-dims --attn-pack-weights --attn-bufferize | FileCheck %s
 
+// CHECK: memref.global "private" constant @[[SLOPES:.*]] : memref<2xf32> = dense<[6.250000e-02, 3.906250e-03]> {alignment = 64 : i64}
+
 ml_program.global private @w(#ml_program.extern<tensor<8x8xf32>>) : tensor<8x8xf32>
 
 // Arguments: context, inputs, outputs, weights, workspace, workers. The last op writes the output itself.
@@ -135,4 +137,15 @@ func.func @splat(%x: tensor<?x4xf32> {attn.dims = ["n"]}) -> (tensor<?x4xf32> {a
   %k = arith.constant 2.0 : f32
   %0 = tensor.splat %k[%n] : tensor<?x4xf32>
   return %0 : tensor<?x4xf32>
+}
+
+// A constant tensor is the global above.
+// CHECK-LABEL: func.func @constant(
+// CHECK: %[[S:.*]] = memref.get_global @[[SLOPES]] : memref<2xf32>
+// CHECK: attn.attention %arg1, %arg1, %arg1 alibi %[[S]] outs %arg2
+func.func @constant(%x: tensor<?x?x16xf32>) -> tensor<?x?x16xf32> {
+  %slopes = arith.constant dense<[6.250000e-02, 3.906250e-03]> : tensor<2xf32>
+  %0 = attn.attention %x, %x, %x alibi %slopes {num_heads = 2 : i64}
+     : (tensor<?x?x16xf32>, tensor<?x?x16xf32>, tensor<?x?x16xf32>, tensor<2xf32>) -> tensor<?x?x16xf32>
+  return %0 : tensor<?x?x16xf32>
 }
