@@ -37,12 +37,11 @@ Value Decoder::run(const Inputs &inputs) {
 
 void Decoder::forward() {
   RankedTensorType ids = b.i64({kDynamic, kDynamic});
-  func::FuncOp func = b.entry("forward",
-                              {{"input_ids", ids, {"batch", "seq"}},
-                               {"attention_mask", ids, {"batch", "seq"}, /*optional=*/true},
-                               {"position_ids", ids, {"batch", "seq"}, /*optional=*/true}},
-                              {{"batch", 1, kMaxBatch}, {"seq", 1, context}});
-  Value x = run({func.getArgument(0), func.getArgument(1), func.getArgument(2), {}});
+  SmallVector<Input> inputs{{"input_ids", ids, {"batch", "seq"}}, {"attention_mask", ids, {"batch", "seq"}, /*optional=*/true}};
+  if (takesPositions)
+    inputs.push_back({"position_ids", ids, {"batch", "seq"}, /*optional=*/true});
+  func::FuncOp func = b.entry("forward", inputs, {{"batch", 1, kMaxBatch}, {"seq", 1, context}});
+  Value x = run({func.getArgument(0), func.getArgument(1), takesPositions ? func.getArgument(2) : Value(), {}});
   b.results(func, {{"logits", head(x), {"batch", "seq"}}});
 }
 
@@ -54,18 +53,19 @@ void Decoder::cached(StringRef name, int64_t seq) {
     bounds.push_back({"seq", 1, context});
   }
   auto cache = attn::CacheType::get(b.getContext(), layers, kvHeads, headDim, headDim, b.getF32Type());
-  func::FuncOp func = b.entry(name,
-                              {{"input_ids", b.i64({kDynamic, seq}), tokens},
-                               {"attention_mask", b.i64({kDynamic, kDynamic}), {"batch", "keys"}, /*optional=*/true},
-                               {"position_ids", b.i64({kDynamic, seq}), tokens, /*optional=*/true},
-                               {"logits_index", b.i64({kDynamic}), {"batch"}, /*optional=*/true},
-                               {"", cache, {}}},
-                              bounds);
+  SmallVector<Input> inputs{{"input_ids", b.i64({kDynamic, seq}), tokens},
+                            {"attention_mask", b.i64({kDynamic, kDynamic}), {"batch", "keys"}, /*optional=*/true}};
+  if (takesPositions)
+    inputs.push_back({"position_ids", b.i64({kDynamic, seq}), tokens, /*optional=*/true});
+  inputs.push_back({"logits_index", b.i64({kDynamic}), {"batch"}, /*optional=*/true});
+  inputs.push_back({"", cache, {}});
+  func::FuncOp func = b.entry(name, inputs, bounds);
   // Dynamic, so that decode runs the layers of prefill.
   auto tokensOf = [&](unsigned i) { return b.cast(b.i64({kDynamic, kDynamic}), func.getArgument(i)); };
-  Value x = run({tokensOf(0), func.getArgument(1), tokensOf(2), func.getArgument(4)});
+  auto last = func.getArguments().end();
+  Value x = run({tokensOf(0), func.getArgument(1), takesPositions ? tokensOf(2) : Value(), last[-1]});
   b.at("select_token");
-  x = b.create<attn::SelectTokenOp>(b.f32({kDynamic, width}), {x, func.getArgument(3)});
+  x = b.create<attn::SelectTokenOp>(b.f32({kDynamic, width}), {x, last[-2]});
   b.results(func, {{"logits", head(x), {"batch"}}});
 }
 

@@ -13,6 +13,8 @@ namespace attnc {
 ///   prefill(input_ids, position_ids [batch, seq], attention_mask [batch, keys], logits_index [batch], cache)
 ///     → logits [batch, vocab] of one token per sequence, the last one or the one at logits_index
 ///   decode: prefill of one token
+///
+/// position_ids only if the family has them.
 class Decoder {
 public:
   virtual ~Decoder() = default;
@@ -26,7 +28,7 @@ protected:
   struct Inputs {
     mlir::Value ids;       // [batch, seq]
     mlir::Value mask;      // [batch, keys], optional at run time
-    mlir::Value positions; // [batch, seq], optional at run time
+    mlir::Value positions; // [batch, seq], optional at run time; null without `takesPositions`
     mlir::Value cache;     // null in forward
   };
 
@@ -40,6 +42,7 @@ protected:
 
   int64_t vocab = 0, context = 0, width = 0, layers = 0;
   int64_t heads = 0, kvHeads = 0, headDim = 0;
+  bool takesPositions = true; // an input position_ids
 
   ImportContext &import;
   Config &config;

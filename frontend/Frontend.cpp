@@ -23,12 +23,15 @@ namespace attnc {
 
 static std::vector<Family> &table() {
   static std::vector<Family> table = {
+      {"bloom", "decoder", "ALiBi, norm of embeddings, residuals before or after norms", importBloom},
       {"gemma", "decoder", "norms times 1 + weight, scaled embeddings", importGemma},
       {"gemma2", "decoder", "Gemma, norms after each part, soft caps of scores and logits, alternating windows", importGemma2},
       {"gemma3_text", "decoder", "Gemma 2, norms of queries and keys, a rotary base of their own for windows", importGemma3},
       {"gpt2", "decoder", "learned positions, scores scaled by layer, tied or own head, any activation", importGPT2},
+      {"gpt_neox", "decoder", "partial rotary, attention and MLP in parallel or in turn", importGPTNeoX},
       {"llama", "decoder", "RMS norm, grouped queries, gated MLP; rotary: default, linear, dynamic, yarn, longrope, llama3", importLlama},
       {"mistral", "decoder", "Llama with a window", importMistral},
+      {"opt", "decoder", "positions that do not count padding, norms before or after, embeddings of another width", importOPT},
       {"phi3", "decoder", "Llama with one tensor for queries, keys and values and one for gate and up, partial rotary, longrope", importPhi3},
       {"qwen2", "decoder", "Llama with biases of queries, keys and values, windows in some layers", importQwen2},
       {"qwen3", "decoder", "Llama with norms of queries and keys", importQwen3},

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/MLProgram/IR/MLProgram.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/OperationSupport.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using llvm::ArrayRef;
 using llvm::StringRef;
@@ -149,9 +150,11 @@ RankedTensorType GraphBuilder::declare(StringRef name, ArrayRef<int64_t> shape) 
     return type;
   std::string where = "tensor " + quoted(name) + ": expected ";
   std::optional<TensorView> tensor = import.weights.find(name);
-  if (!tensor)
-    problems.add(where + "shape " + shapeText(shape) + ", got no such tensor");
-  else if (ArrayRef<int64_t>(tensor->shape) != shape)
+  if (!tensor) {
+    std::optional<TensorView> whole = import.weights.find(name.take_front(name.rfind('['))); // of a view
+    problems.add(where + "shape " + shapeText(shape) + ", got " +
+                 (whole ? "no such part of " + shapeText(whole->shape) : "no such tensor"));
+  } else if (ArrayRef<int64_t>(tensor->shape) != shape)
     problems.add(where + "shape " + shapeText(shape) + ", got " + shapeText(tensor->shape));
   else if (!isFloat(tensor->dtype))
     problems.add(where + "type F64, F32, F16 or BF16, got " + quoted(tensor->dtypeName));
@@ -192,11 +195,22 @@ llvm::Error GraphBuilder::finish() { return problems.take(import.directory); }
 
 static int64_t features(Value value) { return mlir::cast<RankedTensorType>(value.getType()).getShape().back(); }
 
-Value GraphBuilder::linear(const Twine &name, Value input, int64_t columns, bool bias) {
+Value GraphBuilder::linear(const Twine &name, Value input, int64_t columns, bool bias, StringRef rows) {
   std::string n = name.str();
   at(n);
-  Value weight = parameter(n + ".weight", {columns, features(input)});
-  return product(input, weight, bias ? parameter(n + ".bias", {columns}) : Value(), /*transposed=*/true);
+  Value weight = parameter(n + ".weight" + rows, {columns, features(input)});
+  return product(input, weight, bias ? parameter(n + ".bias" + rows, {columns}) : Value(), /*transposed=*/true);
+}
+
+SmallVector<Value> GraphBuilder::projectionsByHead(const Twine &name, Value input, int64_t heads, int64_t headDim,
+                                                   bool bias) {
+  std::string n = name.str();
+  SmallVector<Value> qkv;
+  for (int64_t part = 0; part < 3; ++part) {
+    std::string rows = llvm::formatv("[{0}:{1}:{2}]", part * headDim, headDim, 3 * headDim).str();
+    qkv.push_back(linear(n, input, heads * headDim, bias, rows));
+  }
+  return qkv;
 }
 
 Value GraphBuilder::embedding(const Twine &name, Value ids, int64_t entries, int64_t width) {
@@ -204,11 +218,12 @@ Value GraphBuilder::embedding(const Twine &name, Value ids, int64_t entries, int
   return at(n).lookUp(parameter(n + ".weight", {entries, width}), ids);
 }
 
-Value GraphBuilder::layerNorm(const Twine &name, Value input, double epsilon, bool bias) {
+Value GraphBuilder::layerNorm(const Twine &name, Value input, double epsilon, bool bias, bool weight) {
   std::string n = name.str();
   at(n);
   bool isOld = has(n + ".gamma");
-  Value gamma = parameter(n + (isOld ? ".gamma" : ".weight"), {features(input)});
+  Value gamma = weight ? parameter(n + (isOld ? ".gamma" : ".weight"), {features(input)})
+                       : constant(std::vector<float>(features(input), 1));
   Value beta = bias ? parameter(n + (isOld ? ".beta" : ".bias"), {features(input)}) : Value();
   attn::LayerNormOp::Properties properties;
   properties.epsilon = getF64FloatAttr(epsilon);
@@ -285,8 +300,12 @@ Value GraphBuilder::firstToken(Value input) {
       ArrayRef<OpFoldResult>{one, one, one});
 }
 
-Value GraphBuilder::positions(Value ids, Value given, Value cache) {
-  return create<attn::PositionsOp>(ids.getType(), {ids, given, cache});
+Value GraphBuilder::positions(Value ids, Value given, Value cache, Value mask) {
+  return create<attn::PositionsOp>(ids.getType(), {ids, given, cache, mask});
+}
+
+Value GraphBuilder::constant(ArrayRef<float> values) {
+  return arith::ConstantOp::create(*this, DenseElementsAttr::get(f32({int64_t(values.size())}), values));
 }
 
 Value GraphBuilder::positionsAfterPad(Value ids, Value given, int64_t pad) {

@@ -92,12 +92,17 @@ public:
 
   //===--- Ops with parameters NAME.weight and NAME.bias ---===//
 
-  /// nn.Linear: weight [columns, K], bias [columns].
-  mlir::Value linear(const llvm::Twine &name, mlir::Value input, int64_t columns, bool bias = true);
+  /// nn.Linear: weight [columns, K], bias [columns]; `rows`: the view of both that is meant, see WeightSet::find.
+  mlir::Value linear(const llvm::Twine &name, mlir::Value input, int64_t columns, bool bias = true,
+                     llvm::StringRef rows = "");
+  /// nn.Linear that makes query, key and value of the first head, then of the second, …: all queries, keys and values,
+  /// each [..., heads·headDim].
+  llvm::SmallVector<mlir::Value> projectionsByHead(const llvm::Twine &name, mlir::Value input, int64_t heads,
+                                                   int64_t headDim, bool bias);
   /// nn.Embedding of `ids` of any shape: weight [entries, width].
   mlir::Value embedding(const llvm::Twine &name, mlir::Value ids, int64_t entries, int64_t width);
   /// nn.LayerNorm over the last dimension. Checkpoints of the first days call weight and bias gamma and beta.
-  mlir::Value layerNorm(const llvm::Twine &name, mlir::Value input, double epsilon, bool bias = true);
+  mlir::Value layerNorm(const llvm::Twine &name, mlir::Value input, double epsilon, bool bias = true, bool weight = true);
   /// RMSNorm of each of `groups` parts of the last dimension, times weight, or 1 + weight.
   mlir::Value rmsNorm(const llvm::Twine &name, mlir::Value input, double epsilon, int64_t groups = 1,
                       bool unitOffset = false);
@@ -122,8 +127,9 @@ public:
   mlir::Value pool(mlir::Value input, mlir::Value mask, attn::PoolKind kind);
   /// Vectors of length 1.
   mlir::Value l2Norm(mlir::Value input);
-  /// Of each token of `ids [batch, seq]`: `given` where that is there at run time, else by its place after the cached ones.
-  mlir::Value positions(mlir::Value ids, mlir::Value given, mlir::Value cache = {});
+  /// Of each token of `ids [batch, seq]`: `given` where that is there at run time, else by its place after the cached ones,
+  /// where those that `mask [batch, keys]` hides do not count.
+  mlir::Value positions(mlir::Value ids, mlir::Value given, mlir::Value cache = {}, mlir::Value mask = {});
   /// `given` where that is there at run time, else `pad` + the number of tokens so far that are not `pad` (RoBERTa).
   mlir::Value positionsAfterPad(mlir::Value ids, mlir::Value given, int64_t pad);
   /// Cosines and sines for `rotary`, [batch, seq, 2·frequencies].
