@@ -11,6 +11,21 @@ using namespace mlir;
 
 namespace attnc {
 
+std::vector<bool> readSlidingLayers(Config &config, int64_t layers, llvm::function_ref<bool(int64_t)> slides) {
+  std::vector<StringRef> types = config.strings("layer_types");
+  if (!types.empty() && int64_t(types.size()) != layers) {
+    config.problem("expected 'layer_types' of " + llvm::Twine(layers) + " layers, got " + llvm::Twine(types.size()));
+    types.clear();
+  }
+  std::vector<bool> sliding(layers);
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    sliding[layer] = types.empty() ? slides(layer) : types[layer] == "sliding_attention";
+    if (!types.empty() && !sliding[layer] && types[layer] != "full_attention")
+      config.problem("expected 'layer_types' of full_attention and sliding_attention, got " + quoted(types[layer]));
+  }
+  return sliding;
+}
+
 static llvm::Error addTokenIds(ImportContext &import, NamedAttrList &metadata) {
   llvm::SmallString<128> path(import.directory);
   llvm::sys::path::append(path, "generation_config.json");

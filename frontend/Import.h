@@ -5,7 +5,6 @@
 #include "frontend/Config.h"
 #include "frontend/Frontend.h"
 
-
 namespace attnc {
 
 /// What an importer works on.
@@ -17,6 +16,9 @@ struct ImportContext {
   WeightSet weights;
   mlir::OwningOpRef<mlir::ModuleOp> module; // empty but for its name and `attn.weights`
 };
+
+/// Which layers have a window: those that `layer_types` says, or where it is missing `slides`.
+std::vector<bool> readSlidingLayers(Config &config, int64_t layers, llvm::function_ref<bool(int64_t layer)> slides);
 
 /// The module's metadata: model_type, these sizes, and the token ids that end, begin and pad a sequence, from
 /// generation_config.json or else config.json: `NAME` → i64, or an i64 array where there are several.

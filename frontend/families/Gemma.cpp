@@ -28,7 +28,7 @@ public:
     finalSoftCap = cap("final_logit_softcapping", generation == 2 ? 30.0 : 0);
     int64_t window = config.integer("sliding_window", 1, INT32_MAX, 4096);
     int64_t period = generation == 2 ? 2 : config.integer("sliding_window_pattern", 1, 4096, 6); // one full layer in each
-    readLayerTypes(window, [&](int64_t index) { return (index + 1) % period != 0; });
+    readWindows(window, [&](int64_t index) { return (index + 1) % period != 0; });
     if (generation == 2) {
       rotaries = {readRotary(config, headDim, context)};
       return;

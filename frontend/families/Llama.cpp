@@ -30,17 +30,10 @@ Llama::Llama(ImportContext &import, const Defaults &defaults) : Decoder(import, 
   windows.resize(layers);
 }
 
-void Llama::readLayerTypes(int64_t window, llvm::function_ref<bool(int64_t)> slides) {
-  std::vector<StringRef> types = config.strings("layer_types");
-  if (!types.empty() && int64_t(types.size()) != layers)
-    return config.problem("expected 'layer_types' of " + Twine(layers) + " layers, got " + Twine(types.size()));
-  for (int64_t index = 0; index < layers; ++index) {
-    bool sliding = types.empty() ? slides(index) : types[index] == "sliding_attention";
-    if (!types.empty() && !sliding && types[index] != "full_attention")
-      config.problem("expected 'layer_types' of full_attention and sliding_attention, got " + quoted(types[index]));
+void Llama::readWindows(int64_t window, llvm::function_ref<bool(int64_t)> slides) {
+  for (auto [layer, sliding] : llvm::enumerate(readSlidingLayers(config, layers, slides)))
     if (sliding)
-      windows[index] = window;
-  }
+      windows[layer] = window;
 }
 
 Value Llama::embed(const Inputs &inputs, Stack &stack) {

@@ -25,8 +25,8 @@ public:
   Llama(ImportContext &import, const Defaults &defaults);
 
 protected:
-  /// Reads which layers have a window: `layer_types` if it is there, else those that `slides` says.
-  void readLayerTypes(int64_t window, llvm::function_ref<bool(int64_t index)> slides);
+  /// Gives some layers a window: see readSlidingLayers.
+  void readWindows(int64_t window, llvm::function_ref<bool(int64_t layer)> slides);
   /// An MLP or what stands in its place; `x` is normed.
   virtual mlir::Value mlp(mlir::Value x);
   /// What q_proj, k_proj and v_proj make of `x`.

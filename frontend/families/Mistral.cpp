@@ -9,7 +9,7 @@ public:
   explicit Mistral(ImportContext &import) : Llama(import, defaults()) {
     int64_t window = config.integer("sliding_window", 1, INT32_MAX, 4096);
     bool hasWindow = !config.isNull("sliding_window");
-    readLayerTypes(window, [&](int64_t) { return hasWindow; });
+    readWindows(window, [&](int64_t) { return hasWindow; });
     rotaries = {readRotary(config, headDim, context)};
   }
 

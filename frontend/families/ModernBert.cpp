@@ -29,7 +29,8 @@ public:
     mlpBias = config.flag("mlp_bias", false);
     reach = config.integer("local_attention", 0, max, 128) / 2;
     config.expectDivisible("hidden_size", width, "num_attention_heads", heads);
-    readLayerTypes();
+    int64_t period = config.integer("global_attn_every_n_layers", 1, 4096, 3);
+    slides = readSlidingLayers(config, layers, [&](int64_t layer) { return layer % period != 0; });
     RotaryKeys full, sliding;
     full.theta = 160000;
     full.thetaKeys = "global_rope_theta";
@@ -48,18 +49,6 @@ public:
   }
 
 private:
-  void readLayerTypes() {
-    std::vector<StringRef> types = config.strings("layer_types");
-    int64_t period = config.integer("global_attn_every_n_layers", 1, 4096, 3);
-    if (!types.empty() && int64_t(types.size()) != layers)
-      return config.problem("expected 'layer_types' of " + Twine(layers) + " layers, got " + Twine(types.size()));
-    for (int64_t index = 0; index < layers; ++index) {
-      slides.push_back(types.empty() ? index % period != 0 : types[index] == "sliding_attention");
-      if (!types.empty() && !slides.back() && types[index] != "full_attention")
-        config.problem("expected 'layer_types' of full_attention and sliding_attention, got " + quoted(types[index]));
-    }
-  }
-
   void readHead() {
     headBias = config.flag("classifier_bias", false);
     headActivation = readActivation(config, "classifier_activation", "gelu");

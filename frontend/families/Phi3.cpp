@@ -12,7 +12,7 @@ public:
   explicit Phi3(ImportContext &import) : Llama(import, defaults()) {
     int64_t window = config.integer("sliding_window", 1, INT32_MAX, INT32_MAX);
     bool hasWindow = config.find("sliding_window") != nullptr;
-    readLayerTypes(window, [&](int64_t) { return hasWindow; });
+    readWindows(window, [&](int64_t) { return hasWindow; });
     rotaries = {readRotary(config, headDim, context)};
   }
 

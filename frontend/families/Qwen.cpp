@@ -14,7 +14,7 @@ public:
     int64_t window = config.integer("sliding_window", 1, INT32_MAX, 4096);
     int64_t first = config.integer("max_window_layers", 0, INT32_MAX, 28);
     bool hasWindow = config.flag("use_sliding_window", false) && !config.isNull("sliding_window");
-    readLayerTypes(window, [&](int64_t index) { return hasWindow && index >= first; });
+    readWindows(window, [&](int64_t index) { return hasWindow && index >= first; });
     rotaries = {readRotary(config, headDim, context)};
   }
 
