@@ -18,6 +18,7 @@ cmake                 all    build system
 ninja-build           all    build system
 ccache                all    makes repeated builds fast
 libpcre2-dev          all    tokenizer: split patterns, Unicode classes
+libutf8proc-dev       all    tokenizer: normal forms, classes of characters
 nlohmann-json3-dev    all    tokenizer: JSON
 libxxhash-dev         all    weights: content hash
 libgtest-dev          all    unit tests

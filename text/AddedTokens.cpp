@@ -6,20 +6,20 @@
 
 namespace attn::text {
 
-void AddedTokenSet::add(const AddedToken &token) {
+void AddedTokenSet::add(std::string_view text, const AddedToken &token) {
   uint32_t node = 0;
-  for (char c : token.content) {
+  for (char c : text) {
     auto [child, isNew] = nodes[node].children.try_emplace(static_cast<uint8_t>(c), nodes.size());
     node = child->second;
     if (isNew)
       nodes.emplace_back();
   }
   nodes[node].token = &token;
-  starts[static_cast<uint8_t>(token.content.front())] = true;
+  starts[static_cast<uint8_t>(text.front())] = true;
 }
 
-const AddedToken *AddedTokenSet::longestAt(std::string_view text, size_t position) const {
-  const AddedToken *longest = nullptr;
+std::pair<const AddedToken *, size_t> AddedTokenSet::longestAt(std::string_view text, size_t position) const {
+  std::pair<const AddedToken *, size_t> longest{nullptr, 0};
   uint32_t node = 0;
   for (size_t i = position; i < text.size(); ++i) {
     auto child = nodes[node].children.find(static_cast<uint8_t>(text[i]));
@@ -27,17 +27,9 @@ const AddedToken *AddedTokenSet::longestAt(std::string_view text, size_t positio
       break;
     node = child->second;
     if (nodes[node].token)
-      longest = nodes[node].token;
+      longest = {nodes[node].token, i + 1 - position};
   }
   return longest;
-}
-
-/// Start of the character that ends at `end` (> 0) of valid UTF-8.
-static size_t characterBefore(std::string_view text, size_t end) {
-  size_t start = end - 1;
-  while (start > 0 && (static_cast<uint8_t>(text[start]) & 0xC0) == 0x80)
-    --start;
-  return start;
 }
 
 namespace {
@@ -91,12 +83,16 @@ Status AddedTokenSet::split(std::string_view text, std::vector<TextPiece> &piece
     return edges.error();
   size_t done = 0; // everything before it is in `pieces`
   for (size_t i = 0; i < text.size();) {
-    const AddedToken *token = starts[static_cast<uint8_t>(text[i])] ? longestAt(text, i) : nullptr;
+    if (!starts[static_cast<uint8_t>(text[i])]) {
+      ++i;
+      continue;
+    }
+    auto [token, bytes] = longestAt(text, i);
     if (!token) {
       ++i;
       continue;
     }
-    size_t begin = i, end = i + token->content.size();
+    size_t begin = i, end = i + bytes;
     i = end; // the search goes on here, even if the token is refused or takes spaces after it
     if (token->singleWord) {
       Expected<bool> alone = standsAlone(*edges, text, begin, end);
@@ -146,7 +142,7 @@ const AddedToken *AddedTokens::tokenOf(TokenId id) const {
   return found == tokens.end() ? nullptr : &found->second;
 }
 
-Status AddedTokens::read(const JsonRef &entry, const TokenModel &model) {
+Status AddedTokens::read(const JsonRef &entry, const TokenModel &model, const Normalizer *normalizer) {
   if (Status status = entry.expectObject(); !status)
     return status;
   Expected<int64_t> id = entry.get("id").id();
@@ -161,7 +157,7 @@ Status AddedTokens::read(const JsonRef &entry, const TokenModel &model) {
     return entry.get("content").fail("has " + std::to_string(content->size()) + " bytes, at most " +
                                      std::to_string(AddedTokenSet::maxContentBytes) + " are supported");
 
-  AddedToken token{*id, *content, false, false, false, false, false};
+  AddedToken token{*id, *content, false, false, false, false, false, *content};
   const struct {
     const char *key;
     bool *flag;
@@ -178,25 +174,37 @@ Status AddedTokens::read(const JsonRef &entry, const TokenModel &model) {
     *row.flag = *value;
   }
 
-  if (std::optional<TokenId> known = model.idOf(token.content); known && *known != token.id)
+  if (std::optional<TokenId> known = model.vocabulary().idOf(token.content); known && *known != token.id)
     return entry.fail(inQuotes(token.content) + " has id " + std::to_string(token.id) + ", but " +
                       std::to_string(*known) + " in the vocabulary");
-  if (const std::string *other = model.tokenOf(token.id); other && *other != token.content)
+  if (const std::string *other = model.vocabulary().tokenOf(token.id); other && *other != token.content)
     return entry.fail(inQuotes(token.content) + " has id " + std::to_string(token.id) + ", which is " +
                       inQuotes(*other) + " in the vocabulary");
   if (idOf(token.content))
     return entry.fail(inQuotes(token.content) + " is listed twice");
+  if (token.normalized && normalizer) {
+    bool atStart = true;
+    Expected<std::string> text = normalizer->normalize(token.content, atStart);
+    if (!text)
+      return text.error();
+    token.decoded = *text;
+    if (token.decoded.size() > AddedTokenSet::maxContentBytes)
+      return entry.get("content").fail("normalised, has " + std::to_string(token.decoded.size()) + " bytes, at most " +
+                                       std::to_string(AddedTokenSet::maxContentBytes) + " are supported");
+  }
   auto [place, isNew] = tokens.try_emplace(token.id, token);
   if (!isNew)
     return entry.fail(inQuotes(place->second.content) + " and " + inQuotes(token.content) + " both have id " +
                       std::to_string(token.id));
   ids.emplace(place->second.content, token.id);
-  (token.normalized ? normalized : raw).add(place->second);
+  if (!token.decoded.empty())
+    (token.normalized ? normalized : raw).add(token.decoded, place->second);
   largest = std::max(largest, token.id);
   return {};
 }
 
-Expected<std::shared_ptr<const AddedTokens>> AddedTokens::create(const JsonRef &root, const TokenModel &model) {
+Expected<std::shared_ptr<const AddedTokens>> AddedTokens::create(const JsonRef &root, const TokenModel &model,
+                                                                 const Normalizer *normalizer) {
   auto result = std::make_shared<AddedTokens>();
   JsonRef list = root.get("added_tokens");
   if (list.isNull())
@@ -204,7 +212,7 @@ Expected<std::shared_ptr<const AddedTokens>> AddedTokens::create(const JsonRef &
   if (Status status = list.expectArray(); !status)
     return status.error();
   for (size_t i = 0; i < list->size(); ++i)
-    if (Status status = result->read(list.at(i), model); !status)
+    if (Status status = result->read(list.at(i), model, normalizer); !status)
       return status.error();
   return std::shared_ptr<const AddedTokens>(std::move(result));
 }

@@ -15,7 +15,8 @@ struct AddedToken {
   TokenId id;
   std::string content;
   bool special, singleWord, leftStrip, rightStrip;
-  bool normalized; ///< looked for in the normalised text, after those that are not
+  bool normalized;     ///< looked for in the normalised text, after those that are not
+  std::string decoded; ///< what decoders see: the content, normalised if `normalized`
 };
 
 /// A part of a text: an added token, or text for the model (id is -1).
@@ -30,14 +31,15 @@ public:
   /// Contents of at most this many bytes are supported: it bounds the time of a search to text bytes × this.
   static constexpr size_t maxContentBytes = 512;
 
-  /// Adds a token; `token` must outlive the set and its content must be 1 to maxContentBytes bytes.
-  void add(const AddedToken &token);
+  /// Adds a token that is found as `text`, of 1 to maxContentBytes bytes; `token` must outlive the set.
+  void add(std::string_view text, const AddedToken &token);
 
   /// Appends the pieces of `text`: none when it is empty, otherwise pieces that are not empty.
   Status split(std::string_view text, std::vector<TextPiece> &pieces) const;
 
 private:
-  const AddedToken *longestAt(std::string_view text, size_t position) const;
+  /// The token at `position`, or null, and its bytes.
+  std::pair<const AddedToken *, size_t> longestAt(std::string_view text, size_t position) const;
 
   struct Node {
     std::unordered_map<uint8_t, uint32_t> children;
@@ -52,7 +54,9 @@ class AddedTokens {
 public:
   /// Reads root.added_tokens. The ids must be those that the `tokenizers` package gives: the model's id for a
   /// content in its vocabulary, otherwise any id that the model does not use.
-  static Expected<std::shared_ptr<const AddedTokens>> create(const JsonRef &root, const TokenModel &model);
+  /// Tokens that are looked for in normalised text are normalised themselves; `normalizer` may be null.
+  static Expected<std::shared_ptr<const AddedTokens>> create(const JsonRef &root, const TokenModel &model,
+                                                             const Normalizer *normalizer);
 
   AddedTokenSet raw, normalized;
   std::optional<TokenId> idOf(std::string_view content) const;
@@ -60,7 +64,7 @@ public:
   TokenId largestId() const { return largest; }
 
 private:
-  Status read(const JsonRef &entry, const TokenModel &model);
+  Status read(const JsonRef &entry, const TokenModel &model, const Normalizer *normalizer);
 
   std::unordered_map<TokenId, AddedToken> tokens; // nodes do not move
   std::unordered_map<std::string_view, TokenId> ids;

@@ -19,17 +19,6 @@ class Bpe : public TokenModel {
 public:
   Status tokenize(std::string_view word, std::vector<TokenId> &ids) const override;
 
-  std::optional<TokenId> idOf(std::string_view token) const override {
-    auto found = ids.find(token);
-    return found == ids.end() ? std::nullopt : std::optional<TokenId>(found->second);
-  }
-  const std::string *tokenOf(TokenId id) const override {
-    auto found = tokens.find(id);
-    return found == tokens.end() ? nullptr : &found->second;
-  }
-  size_t vocabularySize() const override { return tokens.size(); }
-  TokenId largestId() const override { return largest; }
-
   Status readOptions(const JsonRef &part);
   Status readVocabulary(const JsonRef &part);
   Status readMerges(const JsonRef &part);
@@ -65,32 +54,51 @@ private:
     return static_cast<uint64_t>(left) << 32 | static_cast<uint64_t>(right); // ids are below 2^31
   }
 
-  std::unordered_map<TokenId, std::string> tokens;
-  std::unordered_map<std::string_view, TokenId> ids; ///< views into `tokens`, whose nodes do not move
-  std::unordered_map<uint64_t, Merge> merges;        ///< by pairKey
+  std::unordered_map<uint64_t, Merge> merges; ///< by pairKey
   std::optional<TokenId> unknown;
-  TokenId largest = -1;
-  bool fuseUnknown = false, ignoreMerges = false;
+  std::string prefix; ///< of every character of a word but the first, in the vocabulary
+  std::string suffix; ///< of the last character
+  bool byteFallback = false, fuseUnknown = false, ignoreMerges = false;
 };
 
 } // namespace
 
-/// One symbol per character. A character outside the vocabulary becomes the unknown token, or nothing when the
-/// file has none, as in the `tokenizers` package (a byte-level vocabulary normally holds every byte).
+/// One symbol per character. A character outside the vocabulary becomes its bytes where they are tokens
+/// ("<0xE2>"), or the unknown token, or nothing when the file has none, as in the `tokenizers` package.
 std::vector<Bpe::Symbol> Bpe::splitCharacters(std::string_view word) const {
   std::vector<Symbol> symbols;
-  bool lastUnknown = false;
+  symbols.reserve(word.size());
+  auto add = [&](TokenId id) { symbols.push_back({id, none, none, false}); };
+  bool pendingUnknown = false; // an unknown token is written when the next known character comes
+  std::string affixed;
+  std::vector<TokenId> bytes;
   for (size_t i = 0; i < word.size();) {
-    size_t length = readUtf8(word, i).bytes;
-    std::optional<TokenId> id = idOf(word.substr(i, length));
-    i += length;
-    bool isUnknown = !id;
-    if (isUnknown)
-      id = unknown;
-    if (id && !(isUnknown && lastUnknown && fuseUnknown))
-      symbols.push_back({*id, none, none, false});
-    lastUnknown = isUnknown;
+    std::string_view character = word.substr(i, readUtf8(word, i).bytes);
+    bool isFirst = i == 0, isLast = i + character.size() == word.size();
+    i += character.size();
+    if ((!isFirst && !prefix.empty()) || (isLast && !suffix.empty())) {
+      affixed.assign(isFirst ? "" : prefix).append(character).append(isLast ? suffix : "");
+      character = affixed;
+    }
+    if (std::optional<TokenId> id = tokens.idOf(character)) {
+      if (pendingUnknown)
+        add(*unknown);
+      pendingUnknown = false;
+      add(*id);
+      continue;
+    }
+    bytes.clear();
+    if (byteFallback && tokens.appendByteTokens(character, bytes)) {
+      for (TokenId id : bytes)
+        add(id);
+      continue;
+    }
+    if (pendingUnknown && !fuseUnknown)
+      add(*unknown);
+    pendingUnknown = unknown.has_value();
   }
+  if (pendingUnknown)
+    add(*unknown);
   for (uint32_t i = 0; i < symbols.size(); ++i) {
     symbols[i].previous = i == 0 ? none : i - 1;
     symbols[i].next = i + 1 == symbols.size() ? none : i + 1;
@@ -104,7 +112,7 @@ Status Bpe::tokenize(std::string_view word, std::vector<TokenId> &result) const 
     return Error{"a word has " + std::to_string(word.size()) + " bytes, at most " + std::to_string(none - 1) +
                  " are supported"};
   if (ignoreMerges) {
-    if (std::optional<TokenId> id = idOf(word)) {
+    if (std::optional<TokenId> id = tokens.idOf(word)) {
       result.push_back(*id);
       return {};
     }
@@ -151,14 +159,21 @@ Status Bpe::tokenize(std::string_view word, std::vector<TokenId> &result) const 
 Status Bpe::readOptions(const JsonRef &part) {
   if (JsonRef dropout = part.get("dropout"); !dropout.isNull() && !(dropout->is_number() && *dropout == 0))
     return dropout.fail("dropout is not supported; expected null");
-  for (const char *name : {"continuing_subword_prefix", "end_of_word_suffix"})
-    if (JsonRef affix = part.get(name); !affix.isNull() && *affix != "")
-      return affix.fail(std::string(name) + " is not supported; expected null");
-  Expected<bool> byteFallback = part.getBool("byte_fallback", false);
-  if (!byteFallback)
-    return byteFallback.error();
-  if (*byteFallback)
-    return part.get("byte_fallback").fail("byte_fallback is not supported; expected false");
+  const std::pair<const char *, std::string *> affixes[] = {{"continuing_subword_prefix", &prefix},
+                                                            {"end_of_word_suffix", &suffix}};
+  for (auto [name, affix] : affixes) {
+    JsonRef member = part.get(name);
+    if (member.isNull())
+      continue;
+    Expected<std::string> text = member.string();
+    if (!text)
+      return text.error();
+    *affix = *text;
+  }
+  Expected<bool> fallback = part.getBool("byte_fallback", false);
+  if (!fallback)
+    return fallback.error();
+  byteFallback = *fallback;
   Expected<bool> fuse = part.getBool("fuse_unk", false), ignore = part.getBool("ignore_merges", false);
   if (!fuse)
     return fuse.error();
@@ -170,40 +185,26 @@ Status Bpe::readOptions(const JsonRef &part) {
 }
 
 Status Bpe::readVocabulary(const JsonRef &part) {
-  JsonRef vocab = part.get("vocab");
-  if (Status status = vocab.expectObject(); !status)
+  if (Status status = tokens.read(part.get("vocab")); !status)
     return status;
-  tokens.reserve(vocab->size());
-  ids.reserve(vocab->size());
-  for (const auto &[token, value] : vocab->items()) {
-    Expected<int64_t> id = JsonRef(value, "").id();
-    if (!id)
-      return vocab.fail(inQuotes(token) + id.error().text);
-    auto [place, isNew] = tokens.try_emplace(*id, token);
-    if (!isNew)
-      return vocab.fail("tokens " + inQuotes(place->second) + " and " + inQuotes(token) + " both have id " +
-                        std::to_string(*id));
-    ids.emplace(place->second, *id);
-    largest = std::max(largest, *id);
-  }
   JsonRef unk = part.get("unk_token");
   if (unk.isNull())
     return {};
-  Expected<std::string> name = unk.string();
-  if (!name)
-    return name.error();
-  unknown = idOf(*name);
-  if (!unknown)
-    return unk.fail(inQuotes(*name) + " is not in the vocabulary");
+  Expected<TokenId> id = tokens.idNamedBy(unk);
+  if (!id)
+    return id.error();
+  unknown = *id;
   return {};
 }
 
 Status Bpe::readMerge(const JsonRef &entry, std::string_view left, std::string_view right, uint32_t rank) {
-  std::string joined = std::string(left) + std::string(right);
+  if (right.size() < prefix.size())
+    return entry.fail("token " + inQuotes(right) + " is shorter than continuing_subword_prefix");
+  std::string joined = std::string(left) + std::string(right.substr(prefix.size()));
   TokenId found[3];
   size_t n = 0;
   for (std::string_view token : {left, right, std::string_view(joined)}) {
-    std::optional<TokenId> id = idOf(token);
+    std::optional<TokenId> id = tokens.idOf(token);
     if (!id)
       return entry.fail("token " + inQuotes(token) + " is not in the vocabulary");
     found[n++] = *id;

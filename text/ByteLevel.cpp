@@ -52,13 +52,15 @@ public:
   ByteLevelPreTokenizer(bool addPrefixSpace, std::optional<Regex> pattern)
       : addPrefixSpace(addPrefixSpace), pattern(std::move(pattern)) {}
 
-  Status split(std::string_view text, std::vector<std::string> &words) const override {
+  Status split(std::string_view text, bool atStart, Words &words) const override {
+    words.atStart |= atStart && words.size() == 0;
     std::string prefixed;
     if (addPrefixSpace && text.front() != ' ') {
       prefixed.reserve(text.size() + 1);
       prefixed.append(" ").append(text);
       text = prefixed;
     }
+    std::string &out = words.writing();
     for (size_t begin = 0; begin < text.size();) {
       size_t length = text.size();
       if (pattern) {
@@ -68,10 +70,9 @@ public:
         // The pattern matches everything; taking one character is a safeguard, not a case.
         length = match->value_or(readUtf8(text, begin).bytes);
       }
-      std::string word;
       for (char c : text.substr(begin, length))
-        word += alphabet().characters[static_cast<uint8_t>(c)];
-      words.push_back(std::move(word));
+        out += alphabet().characters[static_cast<uint8_t>(c)];
+      words.endWord();
       begin += length;
     }
     return {};
@@ -84,22 +85,23 @@ private:
 
 class ByteLevelDecoder : public TokenDecoder {
 public:
+  std::unique_ptr<TokenDecoder> clone() const override { return std::make_unique<ByteLevelDecoder>(); }
+  bool joinsTokens() const override { return true; }
+
   /// A token with any character outside the alphabet (an added token) stands for itself.
-  void append(std::string_view token, bool, std::string &bytes) const override {
-    size_t start = bytes.size();
+  Status push(std::string_view token, const Sink &sink) override {
+    std::string bytes;
     for (size_t i = 0; i < token.size();) {
       Utf8Step step = readUtf8(token, i);
       int byte = step.kind == Utf8Step::Valid && step.codePoint < alphabet().bytes.size()
                      ? alphabet().bytes[step.codePoint]
                      : -1;
-      if (byte < 0) {
-        bytes.resize(start);
-        bytes.append(token);
-        return;
-      }
+      if (byte < 0)
+        return sink(token);
       bytes.push_back(static_cast<char>(byte));
       i += step.bytes;
     }
+    return sink(bytes);
   }
 };
 

@@ -12,7 +12,9 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 
 // Members of a bracketed class, as string literals. Whitespace is Unicode's White_Space, spelt out because
 // PCRE2's \s also takes U+180E.
@@ -27,18 +29,29 @@ namespace attn::text {
 /// A compiled pattern; immutable, so one may be used from several threads.
 class Regex {
 public:
+  enum Place {
+    AtPosition, ///< for matchAt
+    Anywhere,   ///< for find
+  };
   /// Compiles a UTF-8 pattern. Errors: "regular expression …: WHY at byte N".
-  static Expected<Regex> compile(std::string_view pattern);
+  static Expected<Regex> compile(std::string_view pattern, Place place = AtPosition);
 
   /// Bytes matched at exactly `position` of `text`, or nothing. The text must be valid UTF-8 and `position`
   /// the start of a character (neither is checked again: that would make a scan quadratic). Errors: PCRE2's
   /// limits were reached.
   Expected<std::optional<size_t>> matchAt(std::string_view text, size_t position) const;
 
+  /// The first match at or after `position`, [begin, end). Otherwise as matchAt.
+  Expected<std::optional<std::pair<size_t, size_t>>> find(std::string_view text, size_t position) const;
+
 private:
   explicit Regex(std::shared_ptr<void> code) : code(std::move(code)) {}
   std::shared_ptr<void> code; // pcre2_code
 };
+
+/// A pattern of a tokenizer.json, which is Oniguruma's, for PCRE2: \p{L}, \p{N}, \s and \w become the classes
+/// above.
+std::string fromOniguruma(std::string_view pattern);
 
 } // namespace attn::text
 

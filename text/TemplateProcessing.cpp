@@ -30,6 +30,24 @@ private:
 
 } // namespace
 
+/// BertProcessing and RobertaProcessing: "cls" before the text and "sep" after it, each a list of token and id.
+CreatedPostProcessor createClsSepProcessor(const JsonRef &part) {
+  std::vector<TokenId> ids;
+  for (const char *name : {"cls", "sep"}) {
+    JsonRef member = part.get(name);
+    if (Status status = member.expectArray(); !status)
+      return status.error();
+    if (member->size() != 2)
+      return member.fail("expected a token and its id");
+    Expected<int64_t> id = member.at(1).id();
+    if (!id)
+      return id.error();
+    ids.push_back(*id);
+  }
+  return std::shared_ptr<const PostProcessor>(std::make_shared<TemplateProcessor>(
+      std::vector<TemplateProcessor::Piece>{{false, {ids[0]}}, {true, {}}, {false, {ids[1]}}}));
+}
+
 static Expected<TemplateProcessor::Piece> readPiece(const JsonRef &part, const JsonRef &piece) {
   if (JsonRef sequence = piece.get("Sequence"); !sequence.isNull()) {
     Expected<std::string> id = sequence.get("id").string();

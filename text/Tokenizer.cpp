@@ -5,6 +5,7 @@
 #include "AddedTokens.h"
 #include "Json.h"
 #include "Utf8.h"
+#include "WordCache.h"
 
 #include <algorithm>
 
@@ -30,12 +31,12 @@ Expected<Tokenizer> Tokenizer::parse(std::string_view json, const std::string &n
   auto model = createTokenModel(root);
   if (!model)
     return model.error();
-  auto added = AddedTokens::create(root, **model);
-  if (!added)
-    return added.error();
   auto normalizer = createNormalizer(root);
   if (!normalizer)
     return normalizer.error();
+  auto added = AddedTokens::create(root, **model, normalizer->get());
+  if (!added)
+    return added.error();
   auto preTokenizer = createPreTokenizer(root);
   if (!preTokenizer)
     return preTokenizer.error();
@@ -53,6 +54,7 @@ Expected<Tokenizer> Tokenizer::parse(std::string_view json, const std::string &n
   result.model = *model;
   result.postProcessor = *postProcessor;
   result.decoder = *decoder;
+  result.caches = std::make_shared<WordCaches>();
   return result;
 }
 
@@ -69,24 +71,26 @@ Expected<std::vector<TokenId>> Tokenizer::encode(std::string_view bytes, const E
   if (Status status = added->raw.split(bytes, pieces); !status)
     return status.error();
   std::vector<TokenId> ids;
+  std::unique_ptr<WordCache> cache = caches->take();
   for (const TextPiece &piece : pieces) {
     if (piece.id >= 0) {
       ids.push_back(piece.id);
       continue;
     }
-    if (Status status = encodePiece(piece.text, ids); !status)
+    if (Status status = encodePiece(piece.text, piece.text.data() == bytes.data(), *cache, ids); !status)
       return status.error();
   }
+  caches->giveBack(std::move(cache));
   if (options.addSpecialTokens && postProcessor)
     ids = postProcessor->process(std::move(ids));
   return ids;
 }
 
 /// A part of the text without the added tokens that are looked for in the raw text.
-Status Tokenizer::encodePiece(std::string_view text, std::vector<TokenId> &ids) const {
+Status Tokenizer::encodePiece(std::string_view text, bool atStart, WordCache &cache, std::vector<TokenId> &ids) const {
   std::string normalizedText;
   if (normalizer) {
-    Expected<std::string> result = normalizer->normalize(text);
+    Expected<std::string> result = normalizer->normalize(text, atStart);
     if (!result)
       return result.error();
     normalizedText = std::move(*result);
@@ -95,45 +99,61 @@ Status Tokenizer::encodePiece(std::string_view text, std::vector<TokenId> &ids) 
   std::vector<TextPiece> pieces;
   if (Status status = added->normalized.split(text, pieces); !status)
     return status;
-  std::vector<std::string> words;
+  Words words;
   for (const TextPiece &piece : pieces) {
     if (piece.id >= 0) {
       ids.push_back(piece.id);
       continue;
     }
+    if (!preTokenizer) {
+      if (Status status = cache.tokenize(*model, piece.text, ids); !status)
+        return status;
+      continue;
+    }
     words.clear();
-    if (Status status = preTokenizer->split(piece.text, words); !status)
+    if (Status status = preTokenizer->split(piece.text, atStart && piece.text.data() == text.data(), words); !status)
       return status;
-    for (const std::string &word : words)
-      if (Status status = model->tokenize(word, ids); !status)
+    for (size_t i = 0; i < words.size(); ++i)
+      if (Status status = cache.tokenize(*model, words[i], ids); !status)
         return status;
   }
   return {};
 }
 
-Status Tokenizer::appendBytes(TokenId id, bool first, bool skipSpecial, std::string &bytes) const {
+Expected<const std::string *> Tokenizer::tokenToDecode(TokenId id, bool skipSpecial) const {
   const AddedToken *token = added->tokenOf(id);
-  if (token && token->special && skipSpecial)
-    return {};
-  const std::string *text = token ? &token->content : model->tokenOf(id);
+  if (token)
+    return token->special && skipSpecial ? nullptr : &token->decoded;
+  const std::string *text = model->vocabulary().tokenOf(id);
   if (!text)
     return Error{"token id " + std::to_string(id) + " is not in the vocabulary"};
-  decoder->append(*text, first, bytes);
-  return {};
+  return text;
 }
 
 Expected<std::string> Tokenizer::decode(const std::vector<TokenId> &ids, bool skipSpecial) const {
   std::string bytes;
-  for (TokenId id : ids)
-    if (Status status = appendBytes(id, bytes.empty(), skipSpecial, bytes); !status)
-      return status.error();
+  auto append = [&](std::string_view text) {
+    bytes.append(text);
+    return Status();
+  };
+  std::unique_ptr<TokenDecoder> decoding = decoder->clone();
+  for (TokenId id : ids) {
+    Expected<const std::string *> token = tokenToDecode(id, skipSpecial);
+    if (!token)
+      return token.error();
+    if (*token)
+      if (Status status = decoding->push(**token, append); !status)
+        return status.error();
+  }
+  if (Status status = decoding->finish(append); !status)
+    return status.error();
   return repairUtf8(bytes);
 }
 
 std::optional<TokenId> Tokenizer::idOf(std::string_view token) const {
   if (std::optional<TokenId> id = added->idOf(token))
     return id;
-  return model->idOf(token);
+  return model->vocabulary().idOf(token);
 }
 
 bool Tokenizer::isSpecial(TokenId id) const {
@@ -141,14 +161,22 @@ bool Tokenizer::isSpecial(TokenId id) const {
   return token && token->special;
 }
 
-TokenId Tokenizer::idLimit() const { return std::max(added->largestId(), model->largestId()) + 1; }
+TokenId Tokenizer::idLimit() const { return std::max(added->largestId(), model->vocabulary().largestId()) + 1; }
+
+StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skipSpecial)
+    : tokenizer(std::move(tokenizer)), skipSpecial(skipSpecial), decoder(this->tokenizer.decoder->clone()) {}
 
 Expected<std::string> StreamDecoder::push(TokenId id) {
-  std::string bytes;
-  if (Status status = tokenizer.appendBytes(id, first, skipSpecial, bytes); !status)
-    return status.error();
-  first = first && bytes.empty();
-  pending += bytes;
+  Expected<const std::string *> token = tokenizer.tokenToDecode(id, skipSpecial);
+  if (!token)
+    return token.error();
+  auto append = [&](std::string_view text) {
+    pending.append(text);
+    return Status();
+  };
+  if (*token)
+    if (Status status = decoder->push(**token, append); !status)
+      return status.error();
 
   // Everything up to a character that is cut off at the end; a cut-off sequence cannot be followed by another.
   size_t whole = 0;
@@ -163,11 +191,17 @@ Expected<std::string> StreamDecoder::push(TokenId id) {
   return result;
 }
 
-std::string StreamDecoder::finish() {
-  std::string result = repairUtf8(pending);
-  pending.clear();
-  first = true;
-  return result;
+Expected<std::string> StreamDecoder::finish() {
+  std::string rest;
+  std::swap(rest, pending);
+  Status status = decoder->finish([&](std::string_view text) {
+    rest.append(text);
+    return Status();
+  });
+  decoder = tokenizer.decoder->clone();
+  if (!status)
+    return status.error();
+  return repairUtf8(rest);
 }
 
 } // namespace attn::text

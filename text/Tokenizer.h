@@ -20,6 +20,8 @@
 namespace attn::text {
 
 class AddedTokens;
+class WordCache;
+class WordCaches;
 
 struct EncodeOptions {
   /// Refuse invalid UTF-8 instead of reading each maximal invalid sequence as U+FFFD.
@@ -51,38 +53,37 @@ public:
   /// Every id is below this.
   TokenId idLimit() const;
 
-  /// Appends the bytes of one token to `bytes`: part of a character, or nothing for a special token that is
-  /// skipped. `first`: nothing was appended before. Errors as decode.
-  Status appendBytes(TokenId id, bool first, bool skipSpecial, std::string &bytes) const;
-
 private:
+  friend class StreamDecoder;
   Tokenizer() = default;
-  Status encodePiece(std::string_view text, std::vector<TokenId> &ids) const;
+  Status encodePiece(std::string_view text, bool atStart, WordCache &cache, std::vector<TokenId> &ids) const;
+  /// The token with this id; null for a special token that is skipped. Errors as decode.
+  Expected<const std::string *> tokenToDecode(TokenId id, bool skipSpecial) const;
 
   std::shared_ptr<const AddedTokens> added;
-  std::shared_ptr<const Normalizer> normalizer; // may be null
-  std::shared_ptr<const PreTokenizer> preTokenizer;
+  std::shared_ptr<const Normalizer> normalizer;     // may be null
+  std::shared_ptr<const PreTokenizer> preTokenizer; // may be null
   std::shared_ptr<const TokenModel> model;
   std::shared_ptr<const PostProcessor> postProcessor; // may be null
   std::shared_ptr<const TokenDecoder> decoder;
+  std::shared_ptr<WordCaches> caches;
 };
 
 /// Decodes ids one by one and gives out whole characters only. All its results joined are what
 /// Tokenizer::decode gives for all ids.
 class StreamDecoder {
 public:
-  explicit StreamDecoder(Tokenizer tokenizer, bool skipSpecial = true)
-      : tokenizer(std::move(tokenizer)), skipSpecial(skipSpecial) {}
+  explicit StreamDecoder(Tokenizer tokenizer, bool skipSpecial = true);
 
   /// The characters that `id` completes, maybe none. Errors as Tokenizer::decode; the decoder stays usable.
   Expected<std::string> push(TokenId id);
-  /// U+FFFD if the ids ended inside a character, otherwise nothing; ready for the next text.
-  std::string finish();
+  /// What was kept back, and U+FFFD if the ids ended inside a character; ready for the next text.
+  Expected<std::string> finish();
 
 private:
   Tokenizer tokenizer;
   bool skipSpecial;
-  bool first = true;
+  std::unique_ptr<TokenDecoder> decoder;
   std::string pending; ///< the start of a character
 };
 

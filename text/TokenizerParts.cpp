@@ -14,22 +14,66 @@ template <typename Part> static Expected<std::shared_ptr<const Part>> createNoth
   return std::shared_ptr<const Part>();
 }
 
+// A Sequence applies the parts in a list of its own, one after the other.
+static CreatedNormalizer createNormalizerSequence(const JsonRef &part);
+static CreatedPreTokenizer createPreTokenizerSequence(const JsonRef &part);
+static CreatedPostProcessor createPostProcessorSequence(const JsonRef &part);
+static CreatedDecoder createDecoderSequence(const JsonRef &part);
+
 static const PartRow<Normalizer> normalizers[] = {
     {nullptr, createNothing},
+    {"BertNormalizer", createBertNormalizer},
+    {"Lowercase", createLowercase},
+    {"NFC", createNfc},
+    {"NFD", createNfd},
+    {"NFKC", createNfkc},
+    {"NFKD", createNfkd},
+    {"Nmt", createNmt},
+    {"Precompiled", createPrecompiled},
+    {"Prepend", createPrepend},
+    {"Replace", createReplace},
+    {"Sequence", createNormalizerSequence},
+    {"Strip", createStrip},
+    {"StripAccents", createStripAccents},
 };
 static const PartRow<PreTokenizer> preTokenizers[] = {
+    {nullptr, createNothing},
+    {"BertPreTokenizer", createBertPreTokenizer},
     {"ByteLevel", createByteLevelPreTokenizer},
+    {"CharDelimiterSplit", createCharDelimiterSplit},
+    {"Digits", createDigits},
+    {"Metaspace", createMetaspacePreTokenizer},
+    {"Punctuation", createPunctuation},
+    {"Sequence", createPreTokenizerSequence},
+    {"Split", createSplit},
+    {"Whitespace", createWhitespace},
+    {"WhitespaceSplit", createWhitespaceSplit},
 };
 static const PartRow<TokenModel> models[] = {
     {"BPE", createBpe},
+    {"Unigram", createUnigram},
+    {"WordLevel", createWordLevel},
+    {"WordPiece", createWordPiece},
 };
 static const PartRow<PostProcessor> postProcessors[] = {
     {nullptr, createNothing},
+    {"BertProcessing", createClsSepProcessor},
     {"ByteLevel", createByteLevelProcessor},
+    {"RobertaProcessing", createClsSepProcessor},
+    {"Sequence", createPostProcessorSequence},
     {"TemplateProcessing", createTemplateProcessor},
 };
 static const PartRow<TokenDecoder> decoders[] = {
+    {nullptr, createJoin},
+    {"BPEDecoder", createBpeDecoder},
+    {"ByteFallback", createByteFallback},
     {"ByteLevel", createByteLevelDecoder},
+    {"Fuse", createFuse},
+    {"Metaspace", createMetaspaceDecoder},
+    {"Replace", createReplaceDecoder},
+    {"Sequence", createDecoderSequence},
+    {"Strip", createStripDecoder},
+    {"WordPiece", createWordPieceDecoder},
 };
 
 /// "null, ByteLevel, TemplateProcessing".
@@ -47,9 +91,7 @@ std::string describeSupportedParts(const std::string &indent) {
 }
 
 template <typename Part, size_t n>
-static Expected<std::shared_ptr<const Part>> create(const JsonRef &root, const char *member,
-                                                    const PartRow<Part> (&rows)[n]) {
-  JsonRef part = root.get(member);
+static Expected<std::shared_ptr<const Part>> create(const JsonRef &part, const PartRow<Part> (&rows)[n]) {
   std::string kind = "null";
   if (!part.isNull()) {
     if (Status status = part.expectObject(); !status)
@@ -65,20 +107,115 @@ static Expected<std::shared_ptr<const Part>> create(const JsonRef &root, const c
   return part.fail((part.isNull() ? kind : inQuotes(kind)) + " is not supported; supported: " + list(rows));
 }
 
+/// The parts in the list `member` of a Sequence; null parts are errors.
+template <typename Part, size_t n>
+static Expected<std::vector<std::shared_ptr<const Part>>> createAll(const JsonRef &part, const char *member,
+                                                                    const PartRow<Part> (&rows)[n]) {
+  JsonRef list = part.get(member);
+  if (Status status = list.expectArray(); !status)
+    return status.error();
+  std::vector<std::shared_ptr<const Part>> result;
+  for (size_t i = 0; i < list->size(); ++i) {
+    if (Status status = list.at(i).expectObject(); !status)
+      return status.error();
+    Expected<std::shared_ptr<const Part>> created = create(list.at(i), rows);
+    if (!created)
+      return created.error();
+    if (*created)
+      result.push_back(*created);
+  }
+  return result;
+}
+
+namespace {
+
+struct NormalizerSequence : Normalizer {
+  std::vector<std::shared_ptr<const Normalizer>> parts;
+  Expected<std::string> normalize(std::string_view text, bool &atStart) const override {
+    std::string result(text);
+    for (const auto &part : parts) {
+      Expected<std::string> next = part->normalize(result, atStart);
+      if (!next)
+        return next;
+      result = std::move(*next);
+    }
+    return result;
+  }
+};
+
+struct PreTokenizerSequence : PreTokenizer {
+  std::vector<std::shared_ptr<const PreTokenizer>> parts;
+  Status split(std::string_view text, bool atStart, Words &words) const override {
+    Words current, next;
+    current.add(text);
+    current.atStart = atStart;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      bool last = i + 1 == parts.size();
+      Words &target = last ? words : next;
+      for (size_t k = 0; k < current.size(); ++k)
+        if (Status status = parts[i]->split(current[k], current.atStart && k == 0, target); !status)
+          return status;
+      if (last)
+        return {};
+      std::swap(current, next);
+      next.clear();
+    }
+    words.add(text); // no parts
+    return {};
+  }
+};
+
+struct PostProcessorSequence : PostProcessor {
+  std::vector<std::shared_ptr<const PostProcessor>> parts;
+  std::vector<TokenId> process(std::vector<TokenId> ids) const override {
+    for (const auto &part : parts)
+      ids = part->process(std::move(ids));
+    return ids;
+  }
+};
+
+} // namespace
+
+template <typename Sequence, typename Part, size_t n>
+static Expected<std::shared_ptr<const Part>> createSequence(const JsonRef &part, const char *member,
+                                                            const PartRow<Part> (&rows)[n]) {
+  auto parts = createAll(part, member, rows);
+  if (!parts)
+    return parts.error();
+  auto result = std::make_shared<Sequence>();
+  result->parts = std::move(*parts);
+  return std::shared_ptr<const Part>(std::move(result));
+}
+static CreatedNormalizer createNormalizerSequence(const JsonRef &part) {
+  return createSequence<NormalizerSequence>(part, "normalizers", normalizers);
+}
+static CreatedPreTokenizer createPreTokenizerSequence(const JsonRef &part) {
+  return createSequence<PreTokenizerSequence>(part, "pretokenizers", preTokenizers);
+}
+static CreatedPostProcessor createPostProcessorSequence(const JsonRef &part) {
+  return createSequence<PostProcessorSequence>(part, "processors", postProcessors);
+}
+static CreatedDecoder createDecoderSequence(const JsonRef &part) {
+  auto parts = createAll(part, "decoders", decoders);
+  if (!parts)
+    return parts.error();
+  return createDecoderSequence(part, std::move(*parts));
+}
+
 Expected<std::shared_ptr<const Normalizer>> createNormalizer(const JsonRef &root) {
-  return create(root, "normalizer", normalizers);
+  return create(root.get("normalizer"), normalizers);
 }
 Expected<std::shared_ptr<const PreTokenizer>> createPreTokenizer(const JsonRef &root) {
-  return create(root, "pre_tokenizer", preTokenizers);
+  return create(root.get("pre_tokenizer"), preTokenizers);
 }
 Expected<std::shared_ptr<const TokenModel>> createTokenModel(const JsonRef &root) {
-  return create(root, "model", models);
+  return create(root.get("model"), models);
 }
 Expected<std::shared_ptr<const PostProcessor>> createPostProcessor(const JsonRef &root) {
-  return create(root, "post_processor", postProcessors);
+  return create(root.get("post_processor"), postProcessors);
 }
 Expected<std::shared_ptr<const TokenDecoder>> createDecoder(const JsonRef &root) {
-  return create(root, "decoder", decoders);
+  return create(root.get("decoder"), decoders);
 }
 
 } // namespace attn::text

@@ -91,4 +91,11 @@ void appendUtf8(uint32_t codePoint, std::string &out) {
   }
 }
 
+size_t characterBefore(std::string_view text, size_t end) {
+  size_t start = end - 1;
+  while (start > 0 && (static_cast<uint8_t>(text[start]) & 0xC0) == 0x80)
+    --start;
+  return start;
+}
+
 } // namespace attn::text

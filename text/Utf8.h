@@ -35,6 +35,9 @@ std::string repairUtf8(std::string_view text);
 /// Appends `codePoint` (a Unicode scalar value) as UTF-8.
 void appendUtf8(uint32_t codePoint, std::string &out);
 
+/// Start of the character that ends at `end` (> 0) of valid UTF-8.
+size_t characterBefore(std::string_view text, size_t end);
+
 } // namespace attn::text
 
 #endif // ATTN_TEXT_UTF8_H

@@ -4,6 +4,7 @@
 
 #include "text/Json.h"
 #include "text/Tokenizer.h"
+#include "text/Utf8.h"
 
 #include <gtest/gtest.h>
 
@@ -60,6 +61,31 @@ inline std::string decode(const Tokenizer &tokenizer, const std::vector<TokenId>
     return {};
   }
   return *text;
+}
+
+/// The text of a line with a member "text", or "bytes" in hexadecimal.
+inline std::string textOf(const nlohmann::json &line) {
+  if (line.contains("text"))
+    return line["text"];
+  std::string hex = line["bytes"], bytes;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  return bytes;
+}
+
+/// Decodes one id at a time and checks that every result is valid UTF-8.
+inline std::string streamed(const Tokenizer &tokenizer, const std::vector<TokenId> &ids, bool skipSpecial) {
+  StreamDecoder decoder(tokenizer, skipSpecial);
+  std::string result;
+  for (TokenId id : ids) {
+    Expected<std::string> part = decoder.push(id);
+    EXPECT_TRUE(bool(part));
+    EXPECT_EQ(findInvalidUtf8(*part), std::string_view::npos);
+    result += *part;
+  }
+  Expected<std::string> rest = decoder.finish();
+  EXPECT_TRUE(bool(rest));
+  return result + *rest;
 }
 
 } // namespace attn::text

@@ -54,36 +54,143 @@ TEST(TokenizerErrors, Json) {
   EXPECT_EQ(errorOfText("[]"), "T: expected an object, got an array");
   EXPECT_EQ(errorOfText(std::string(65, '[')), "T: nested deeper than 64 levels");
   EXPECT_EQ(errorOfText(std::string(10000000, '[')), "T: nested deeper than 64 levels");
-  EXPECT_EQ(errorOfText("{}"), "T: model: null is not supported; supported: BPE");
+  EXPECT_EQ(errorOfText("{}"), "T: model: null is not supported; supported: BPE, Unigram, WordLevel, WordPiece");
   EXPECT_EQ(errorWith("/version", "\"2.0\""), "T: version: expected '1.0'");
 }
 
 TEST(TokenizerErrors, PartsAreNamed) {
-  EXPECT_EQ(errorWith("/model/type", "\"WordPiece\""), "T: model: 'WordPiece' is not supported; supported: BPE");
+  const char normalizers[] =
+      "null, BertNormalizer, Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, Prepend, Replace, "
+      "Sequence, Strip, StripAccents";
+  const char preTokenizers[] = "null, BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, Metaspace, Punctuation, "
+                               "Sequence, Split, Whitespace, WhitespaceSplit";
+  const char models[] = "BPE, Unigram, WordLevel, WordPiece";
+  const char processors[] = "null, BertProcessing, ByteLevel, RobertaProcessing, Sequence, TemplateProcessing";
+  const char decoders[] =
+      "null, BPEDecoder, ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip, WordPiece";
+  auto notSupported = [](const char *place, const char *kind, const char *supported) {
+    return std::string("T: ") + place + ": " + kind + " is not supported; supported: " + supported;
+  };
+  EXPECT_EQ(errorWith("/model/type", "\"CharBPE\""), notSupported("model", "'CharBPE'", models));
   EXPECT_EQ(errorWith("/model/type", "7"), "T: model.type: expected a string, got another number");
   EXPECT_EQ(errorWith("/model", "\"BPE\""), "T: model: expected an object, got a string");
-  EXPECT_EQ(errorWith("/normalizer", R"({"type": "NFC"})"), "T: normalizer: 'NFC' is not supported; supported: null");
-  EXPECT_EQ(errorWith("/pre_tokenizer", R"({"type": "Metaspace"})"),
-            "T: pre_tokenizer: 'Metaspace' is not supported; supported: ByteLevel");
-  EXPECT_EQ(errorWith("/pre_tokenizer", "null"), "T: pre_tokenizer: null is not supported; supported: ByteLevel");
-  EXPECT_EQ(errorWith("/post_processor", R"({"type": "BertProcessing"})"),
-            "T: post_processor: 'BertProcessing' is not supported; supported: null, ByteLevel, TemplateProcessing");
-  EXPECT_EQ(errorWith("/decoder", R"({"type": "a\nb"})"),
-            "T: decoder: 'a\\x0Ab' is not supported; supported: ByteLevel");
-  EXPECT_EQ(describeSupportedParts("- "),
-            "- normalizer: null\n- pre_tokenizer: ByteLevel\n- model: BPE\n"
-            "- post_processor: null, ByteLevel, TemplateProcessing\n- decoder: ByteLevel\n");
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "NFX"})"), notSupported("normalizer", "'NFX'", normalizers));
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "x"}]})"),
+            notSupported("normalizer.normalizers[1]", "'x'", normalizers));
+  EXPECT_EQ(errorWith("/pre_tokenizer", R"({"type": "UnicodeScripts"})"),
+            notSupported("pre_tokenizer", "'UnicodeScripts'", preTokenizers));
+  EXPECT_EQ(errorWith("/post_processor", R"({"type": "x"})"), notSupported("post_processor", "'x'", processors));
+  EXPECT_EQ(errorWith("/decoder", R"({"type": "a\nb"})"), notSupported("decoder", "'a\\x0Ab'", decoders));
+  EXPECT_EQ(describeSupportedParts("- "), std::string("- normalizer: ") + normalizers +
+                                              "\n- pre_tokenizer: " + preTokenizers + "\n- model: " + models +
+                                              "\n- post_processor: " + processors + "\n- decoder: " + decoders + "\n");
+}
+
+TEST(TokenizerErrors, Sequences) {
+  for (auto [part, member] : {std::pair("/normalizer", "normalizers"), std::pair("/pre_tokenizer", "pretokenizers"),
+                              std::pair("/post_processor", "processors"), std::pair("/decoder", "decoders")}) {
+    std::string place = "T: " + std::string(part).substr(1) + "." + member;
+    EXPECT_EQ(errorWith(part, R"({"type": "Sequence"})"), place + ": expected an array, got null");
+    EXPECT_EQ(errorWith(part, (R"({"type": "Sequence", ")" + std::string(member) + "\": [null]}").c_str()),
+              place + "[0]: expected an object, got null");
+    EXPECT_EQ(errorWith(part, (R"({"type": "Sequence", ")" + std::string(member) + "\": []}").c_str()), "no error");
+  }
+  EXPECT_EQ(errorWith("/decoder", R"({"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "ByteFallback"}]})"),
+            "T: decoder.decoders[1]: expected Fuse or Strip after a part that joins all tokens, got 'ByteFallback'");
+  std::string deep = R"({"type": "NFC"})";
+  for (int i = 0; i < 40; ++i)
+    deep = R"({"type": "Sequence", "normalizers": [)" + deep + "]}";
+  EXPECT_EQ(errorWith("/normalizer", deep.c_str()), "T: nested deeper than 64 levels");
+}
+
+TEST(TokenizerErrors, Normalizers) {
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "BertNormalizer", "lowercase": 1})"),
+            "T: normalizer.lowercase: expected a boolean, got another number");
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "BertNormalizer", "clean_text": "x"})"),
+            "T: normalizer.clean_text: expected a boolean, got a string");
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "Strip", "strip_left": 1})"),
+            "T: normalizer.strip_left: expected a boolean, got another number");
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "Prepend"})"), "T: normalizer.prepend: expected a string, got null");
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "Replace", "content": ""})"),
+            "T: normalizer.pattern: expected an object, got null");
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "Replace", "pattern": {}, "content": ""})"),
+            "T: normalizer.pattern: expected an object with 'String' or 'Regex'");
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "Replace", "pattern": {"String": ""}, "content": ""})"),
+            "T: normalizer.pattern.String: expected at least one character");
+  EXPECT_EQ(errorWith("/normalizer", R"x({"type": "Replace", "pattern": {"Regex": "a)"}, "content": ""})x"),
+            "T: normalizer.pattern.Regex: regular expression 'a)': unmatched closing parenthesis at byte 1");
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "Replace", "pattern": {"String": "a"}})"),
+            "T: normalizer.content: expected a string, got null");
+  EXPECT_EQ(errorWith("/normalizer", R"({"type": "Precompiled", "precompiled_charsmap": "?"})"),
+            "T: normalizer.precompiled_charsmap: expected base64");
+  for (const char *map : {"AAA=", "AAAAAA==", "BQAAAAAA", "CAAAAAAAAAA=", "BAAAAAAAAAD/"}) // sizes; no UTF-8
+    EXPECT_NE(errorWith("/normalizer",
+                        ("{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"" + std::string(map) + "\"}").c_str())
+                  .find("T: normalizer.precompiled_charsmap: expected the rules of SentencePiece, got "),
+              std::string::npos)
+        << map;
+}
+
+TEST(TokenizerErrors, PreTokenizers) {
+  EXPECT_EQ(errorWith("/pre_tokenizer", R"({"type": "Digits", "individual_digits": 1})"),
+            "T: pre_tokenizer.individual_digits: expected a boolean, got another number");
+  EXPECT_EQ(errorWith("/pre_tokenizer", R"({"type": "Punctuation", "behavior": "Kept"})"),
+            "T: pre_tokenizer.behavior: expected Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous, "
+            "got 'Kept'");
+  EXPECT_EQ(errorWith("/pre_tokenizer", R"({"type": "Split", "pattern": {"String": "a"}})"),
+            "T: pre_tokenizer.behavior: expected a string, got null");
+  EXPECT_EQ(errorWith("/pre_tokenizer", R"({"type": "CharDelimiterSplit", "delimiter": "ab"})"),
+            "T: pre_tokenizer.delimiter: expected one character, got 'ab'");
+  EXPECT_EQ(errorWith("/pre_tokenizer", R"({"type": "Metaspace", "replacement": ""})"),
+            "T: pre_tokenizer.replacement: expected one character, got ''");
+  EXPECT_EQ(errorWith("/pre_tokenizer", R"({"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"})"),
+            "T: pre_tokenizer.prepend_scheme: expected always, first or never, got 'last'");
+  EXPECT_EQ(errorWith("/pre_tokenizer", R"({"type": "Metaspace", "replacement": "_", "add_prefix_space": false})"),
+            "T: pre_tokenizer.add_prefix_space: expected true, because prepend_scheme is not never");
+}
+
+TEST(TokenizerErrors, ModelsAndDecoders) {
+  EXPECT_EQ(errorWith("/model", R"({"type": "WordPiece", "vocab": {"a": 0}})"),
+            "T: model.unk_token: expected a string, got null");
+  EXPECT_EQ(errorWith("/model", R"({"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"})"),
+            "T: model.unk_token: '?' is not in the vocabulary");
+  EXPECT_EQ(errorWith("/model", R"({"type": "WordPiece", "vocab": {"a": 0}, "unk_token": "a",
+                                    "max_input_chars_per_word": -1})"),
+            "T: model.max_input_chars_per_word: expected an integer of 0 to 2147483647, got another number");
+  EXPECT_EQ(errorWith("/model", R"({"type": "Unigram", "vocab": {}})"),
+            "T: model.vocab: expected an array, got an object");
+  for (const char *entry : {"3", "[]", R"(["a"])", R"(["a", "b"])", R"([1, 2])", R"(["a", 1, 2])"})
+    EXPECT_EQ(errorWith("/model", (R"({"type": "Unigram", "vocab": [)" + std::string(entry) + "]}").c_str()),
+              "T: model.vocab[0]: expected a token and its log probability, as [\"a\", -1.5]");
+  EXPECT_EQ(errorWith("/model", R"({"type": "Unigram", "vocab": [["a", 0]], "unk_id": 1})"),
+            "T: model.unk_id: expected an id below 1, got 1");
+  EXPECT_EQ(errorWith("/post_processor", R"({"type": "BertProcessing", "cls": ["a", 1]})"),
+            "T: post_processor.sep: expected an array, got null");
+  EXPECT_EQ(errorWith("/post_processor", R"({"type": "RobertaProcessing", "cls": ["a"]})"),
+            "T: post_processor.cls: expected a token and its id");
+  EXPECT_EQ(errorWith("/decoder", R"({"type": "BPEDecoder", "suffix": ""})"),
+            "T: decoder.suffix: expected at least one character");
+  EXPECT_EQ(errorWith("/decoder", R"({"type": "WordPiece"})"), "T: decoder.prefix: expected a string, got null");
+  EXPECT_EQ(errorWith("/decoder", R"({"type": "Strip", "content": "  ", "start": 1, "stop": 0})"),
+            "T: decoder.content: expected one character, got '  '");
+  EXPECT_EQ(errorWith("/decoder", R"({"type": "Strip", "content": " ", "start": 1})"),
+            "T: decoder.stop: expected an integer of 0 to 2147483647, got null");
+
+  Expected<Tokenizer> noUnknown = Tokenizer::parse(R"({"model": {"type": "Unigram", "vocab": [["a", 0]]}})", "T");
+  ASSERT_TRUE(bool(noUnknown));
+  Expected<std::vector<TokenId>> ids = noUnknown->encode("aba");
+  ASSERT_FALSE(bool(ids));
+  EXPECT_EQ(ids.error().text, "'b' is not in the vocabulary, and the tokenizer has no unknown token");
 }
 
 TEST(TokenizerErrors, Options) {
   EXPECT_EQ(errorWith("/model/dropout", "0.1"), "T: model.dropout: dropout is not supported; expected null");
   EXPECT_EQ(errorWith("/model/dropout", "0.0"), "no error");
-  EXPECT_EQ(errorWith("/model/end_of_word_suffix", "\"</w>\""),
-            "T: model.end_of_word_suffix: end_of_word_suffix is not supported; expected null");
+  EXPECT_EQ(errorWith("/model/end_of_word_suffix", "7"),
+            "T: model.end_of_word_suffix: expected a string, got another number");
   EXPECT_EQ(errorWith("/model/continuing_subword_prefix", "\"##\""),
-            "T: model.continuing_subword_prefix: continuing_subword_prefix is not supported; expected null");
-  EXPECT_EQ(errorWith("/model/byte_fallback", "true"),
-            "T: model.byte_fallback: byte_fallback is not supported; expected false");
+            "T: model.merges[0]: token 'b' is shorter than continuing_subword_prefix");
+  EXPECT_EQ(errorWith("/model/byte_fallback", "1"), "T: model.byte_fallback: expected a boolean, got another number");
   EXPECT_EQ(errorWith("/model/fuse_unk", "1"), "T: model.fuse_unk: expected a boolean, got another number");
   EXPECT_EQ(errorWith("/model/ignore_merges", "\"no\""), "T: model.ignore_merges: expected a boolean, got a string");
   EXPECT_EQ(errorWith("/pre_tokenizer/add_prefix_space", "0"),

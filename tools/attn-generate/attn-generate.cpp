@@ -240,8 +240,10 @@ static Status generate(LoadedModel &loaded, const ModelDirectory &directory, con
 
   Expected<Generation> result = Generator(*loaded.steps).run(prompt.ids, settings);
   bool finishLine = output && (result || !first);
-  if (finishLine)
-    output = emit(decoder.finish() + "\n");
+  if (finishLine) {
+    Expected<std::string> rest = decoder.finish();
+    output = rest ? emit(*rest + "\n") : Status(rest.error());
+  }
   if (interrupted)
     return {};
   if (!result)
