@@ -490,23 +490,34 @@ static bool readParameter(Attribute attr, Parameter &parameter) {
     parameter.transposed = transposed && transposed.getValue();
     parameter.k = integerOf(pack.get("k")).value_or(0);
     parameter.n = integerOf(pack.get("n")).value_or(0);
+    parameter.experts = integerOf(pack.get("experts")).value_or(0);
+    parameter.stacked = pack.contains("stacked");
   }
   if (auto parts = dict.getAs<DenseI64ArrayAttr>("parts"))
     parameter.parts.assign(parts.asArrayRef().begin(), parts.asArrayRef().end());
   else if (parameter.sources.size() == 1)
     parameter.parts.push_back(parameter.n);
-  if (parameter.parts.size() != parameter.sources.size())
+  ArrayRef<int64_t> shape = parameter.type.getShape();
+  if (parameter.experts < 0 || (parameter.experts && (shape.size() < 2 || shape[0] != parameter.experts)) ||
+      (parameter.stacked && !parameter.experts))
     return false;
-  if (!parameter.panels)
+  uint64_t stacks = parameter.stacked ? parameter.experts : 1;
+  if (parameter.parts.empty() || parameter.sources.size() % parameter.parts.size() != 0 ||
+      parameter.sources.size() / parameter.parts.size() != stacks)
+    return false;
+  if (!parameter.panels && !parameter.experts)
     return true;
   int64_t sum = 0;
   for (int64_t part : parameter.parts)
     if (part < 1 || llvm::AddOverflow(sum, part, sum))
       return false;
+  shape = shape.drop_front(parameter.experts ? 1 : 0);
+  if (!parameter.panels)
+    return shape == ArrayRef(sum);
   Type element = parameter.type.getElementType();
   constexpr int64_t limit = int64_t(1) << 40; // so that rounding up does not overflow
   return parameter.k > 0 && parameter.k < limit && sum < limit && sum == parameter.n && (element.isF32() || element.isBF16() || element.isF16()) &&
-         parameter.type.getShape() == ArrayRef(attn::packedShape(parameter.k, parameter.n, element));
+         shape == ArrayRef(attn::packedShape(parameter.k, parameter.n, element));
 }
 
 FailureOr<std::vector<Parameter>> readParameters(ModuleOp module) {

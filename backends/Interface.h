@@ -70,13 +70,14 @@ struct ModelInterface {
 
 /// One packed parameter: which tensors of the checkpoint, and where and how they lie in the weights segment.
 struct Parameter {
-  std::vector<std::string> sources; ///< joined along N in this order
+  std::vector<std::string> sources; ///< joined along N in this order; of `stacked`, expert after expert
   mlir::RankedTensorType type;      ///< packed
   uint64_t offset = 0;
   bool panels = false; ///< otherwise row-major
   bool transposed = false; ///< the sources are [N, K]
-  int64_t k = 0, n = 0;
-  llvm::SmallVector<int64_t> parts; ///< n of each source
+  bool stacked = false; ///< every expert has sources of its own; otherwise the sources are [experts, K, N]
+  int64_t k = 0, n = 0, experts = 0; ///< 0: no experts, the sources are [K, N]; vectors of experts are [experts, N]
+  llvm::SmallVector<int64_t> parts; ///< n of each source of one expert
 };
 
 constexpr llvm::StringLiteral kInterfaceAttr = "attn.interface", kParametersAttr = "attn.parameters",

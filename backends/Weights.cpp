@@ -52,26 +52,32 @@ static DType sameType(Type type) {
                                                                               : DType::Other;
 }
 
-/// Shape of source `part` of the parameter.
-static SmallVector<int64_t> sourceShape(const Parameter &parameter, size_t part) {
-  if (parameter.panels) {
-    int64_t n = parameter.parts[part];
-    return parameter.transposed ? SmallVector<int64_t>{n, parameter.k} : SmallVector<int64_t>{parameter.k, n};
-  }
-  SmallVector<int64_t> shape(parameter.type.getShape());
-  if (parameter.sources.size() > 1)
-    shape[0] = parameter.parts[part];
+/// Shape of a source of the parameter.
+static SmallVector<int64_t> sourceShape(const Parameter &parameter, size_t source) {
+  int64_t part = parameter.parts[source % parameter.parts.size()];
+  SmallVector<int64_t> shape(parameter.type.getShape().drop_front(parameter.experts ? 1 : 0));
+  if (parameter.panels)
+    shape = parameter.transposed ? SmallVector<int64_t>{part, parameter.k} : SmallVector<int64_t>{parameter.k, part};
+  else if (parameter.parts.size() > 1 && !shape.empty())
+    shape[0] = part;
+  if (parameter.experts && !parameter.stacked)
+    shape.insert(shape.begin(), parameter.experts);
   return shape;
+}
+
+/// The name of the source that holds a part of an expert.
+static const std::string &sourceOf(const Parameter &parameter, int64_t expert, size_t part) {
+  return parameter.sources[parameter.stacked ? expert * parameter.parts.size() + part : part];
 }
 
 llvm::Error checkWeights(ArrayRef<Parameter> parameters, const WeightSet &weights) {
   for (const Parameter &parameter : parameters) {
     int64_t sum = 0;
-    for (auto [part, name] : llvm::enumerate(parameter.sources)) {
+    for (auto [source, name] : llvm::enumerate(parameter.sources)) {
       std::optional<TensorView> tensor = weights.find(name);
       if (!tensor)
         return fail("parameter '" + name + "': expected a tensor of that name in the weights, got none");
-      SmallVector<int64_t> shape = sourceShape(parameter, part);
+      SmallVector<int64_t> shape = sourceShape(parameter, source);
       if (ArrayRef<int64_t>(tensor->shape) != ArrayRef<int64_t>(shape))
         return fail("parameter '" + name + "': expected " + shapeText(shape) + ", got " + shapeText(tensor->shape) +
                     " in " + tensor->file);
@@ -81,11 +87,12 @@ llvm::Error checkWeights(ArrayRef<Parameter> parameters, const WeightSet &weight
       if (!convertible && !same)
         return fail("parameter '" + name + "': expected a type that converts to the model's, got " +
                     llvm::StringRef(tensor->dtypeName) + " in " + tensor->file);
-      sum += parameter.parts[part];
     }
+    for (int64_t part : parameter.parts)
+      sum += part;
     // Plain tensors are joined along their first dimension: biases, and [N, K] rows.
-    if (!parameter.panels && parameter.sources.size() > 1 &&
-        (parameter.type.getRank() == 0 || sum != parameter.type.getDimSize(0)))
+    ArrayRef<int64_t> shape = parameter.type.getShape().drop_front(parameter.experts ? 1 : 0);
+    if (!parameter.panels && parameter.parts.size() > 1 && (shape.empty() || sum != shape[0]))
       return fail("parameter '" + parameter.sources[0] + "': expected parts that make up its first dimension");
   }
   return llvm::Error::success();
@@ -108,9 +115,10 @@ template <typename To> static int64_t panelIndex(int64_t k, int64_t j) {
 }
 
 /// Columns `first` … `first + count` of a weight [K, N] ([N, K] if transposed) to panel columns `column` …
-/// of `out`, `panelSize` elements per panel. Columns outside the source stay as they are.
+/// of `out`, `panelSize` elements per panel. Columns outside the source stay as they are. The weight begins at `firstRow` of
+/// the tensor.
 template <typename To, typename From>
-static void packColumns(const TensorView &tensor, int64_t k, bool transposed, int64_t first, int64_t count,
+static void packColumns(const TensorView &tensor, int64_t firstRow, int64_t k, bool transposed, int64_t first, int64_t count,
                         int64_t column, int64_t panelSize, To *out) {
   if (transposed) {
     // Both sides sequential enough: 16 rows of the source make one panel, blocks of k keep it in the L1 cache.
@@ -118,14 +126,14 @@ static void packColumns(const TensorView &tensor, int64_t k, bool transposed, in
     for (int64_t k0 = 0; k0 < k; k0 += kBlock)
       for (int64_t c = 0; c < count; ++c) {
         To *panel = out + (column + c) / kPanel * panelSize;
-        const char *row = tensor.row(first + c);
+        const char *row = tensor.row(firstRow + first + c);
         for (int64_t i = k0, end = std::min(k, k0 + kBlock); i < end; ++i)
           panel[panelIndex<To>(i, (column + c) % kPanel)] = convert<To>(loadAt<From>(row, tensor.columns.at(i)));
       }
     return;
   }
   for (int64_t i = 0; i < k; ++i) {
-    const char *row = tensor.row(i);
+    const char *row = tensor.row(firstRow + i);
     for (int64_t c = 0; c < count;) {
       int64_t j = (column + c) % kPanel, run = std::min(kPanel - j, count - c);
       To *panel = out + (column + c) / kPanel * panelSize;
@@ -137,41 +145,53 @@ static void packColumns(const TensorView &tensor, int64_t k, bool transposed, in
 }
 
 template <typename To>
-static void packColumns(const TensorView &tensor, int64_t k, bool transposed, int64_t first, int64_t count,
+static void packColumns(const TensorView &tensor, int64_t firstRow, int64_t k, bool transposed, int64_t first, int64_t count,
                         int64_t column, int64_t panelSize, To *out) {
   switch (tensor.dtype) {
-  case DType::F64: return packColumns<To, double>(tensor, k, transposed, first, count, column, panelSize, out);
-  case DType::F32: return packColumns<To, float>(tensor, k, transposed, first, count, column, panelSize, out);
-  case DType::BF16: return packColumns<To, BFloat16>(tensor, k, transposed, first, count, column, panelSize, out);
-  case DType::F16: return packColumns<To, Float16>(tensor, k, transposed, first, count, column, panelSize, out);
+  case DType::F64: return packColumns<To, double>(tensor, firstRow, k, transposed, first, count, column, panelSize, out);
+  case DType::F32: return packColumns<To, float>(tensor, firstRow, k, transposed, first, count, column, panelSize, out);
+  case DType::BF16: return packColumns<To, BFloat16>(tensor, firstRow, k, transposed, first, count, column, panelSize, out);
+  case DType::F16: return packColumns<To, Float16>(tensor, firstRow, k, transposed, first, count, column, panelSize, out);
   default: llvm_unreachable("refused by checkWeights");
   }
 }
 
+/// Panels first … first + count of one expert, or of a weight without experts.
 template <typename To>
-static void packPanelsAs(const Parameter &parameter, const WeightSet &weights, int64_t first, int64_t count, To *out) {
+static void packPanelsAs(const Parameter &parameter, const WeightSet &weights, int64_t expert, int64_t first, int64_t count,
+                         To *out) {
   int64_t k = parameter.k, panelSize = (sizeof(To) == 2 ? llvm::alignTo(k, 2) : k) * kPanel;
   int64_t begin = first * kPanel, end = (first + count) * kPanel; // columns of the joined weight
   if (end > parameter.n || k % 2 != 0) // padding: columns beyond N, the odd row of a pair
     std::memset(out, 0, sizeof(To) * panelSize * count);
   int64_t partBegin = 0;
-  for (auto [name, n] : llvm::zip(parameter.sources, parameter.parts)) {
+  for (auto [part, n] : llvm::enumerate(parameter.parts)) {
     int64_t from = std::max(begin, partBegin), to = std::min(end, partBegin + n);
+    int64_t firstRow = parameter.stacked ? 0 : expert * (parameter.transposed ? n : k);
     if (from < to)
-      packColumns<To>(*weights.find(name), k, parameter.transposed, from - partBegin, to - from, from - begin,
-                      panelSize, out);
+      packColumns<To>(*weights.find(sourceOf(parameter, expert, part)), firstRow, k, parameter.transposed,
+                      from - partBegin, to - from, from - begin, panelSize, out);
     partBegin += n;
   }
 }
 
 void packPanels(const Parameter &parameter, const WeightSet &weights, int64_t first, int64_t count, char *out) {
   Type type = parameter.type.getElementType();
-  if (type.isF32())
-    packPanelsAs(parameter, weights, first, count, reinterpret_cast<float *>(out));
-  else if (type.isBF16())
-    packPanelsAs(parameter, weights, first, count, reinterpret_cast<BFloat16 *>(out));
-  else
-    packPanelsAs(parameter, weights, first, count, reinterpret_cast<Float16 *>(out));
+  int64_t panels = llvm::divideCeil(parameter.n, kPanel);
+  int64_t panelBytes = llvm::alignTo(parameter.k, type.isF32() ? 1 : 2) * kPanel * (type.getIntOrFloatBitWidth() / 8);
+  while (count > 0) { // expert by expert
+    int64_t expert = first / panels, firstOfExpert = first % panels, some = std::min(count, panels - firstOfExpert);
+    auto pack = [&](auto *to) { packPanelsAs(parameter, weights, expert, firstOfExpert, some, to); };
+    if (type.isF32())
+      pack(reinterpret_cast<float *>(out));
+    else if (type.isBF16())
+      pack(reinterpret_cast<BFloat16 *>(out));
+    else
+      pack(reinterpret_cast<Float16 *>(out));
+    first += some;
+    count -= some;
+    out += some * panelBytes;
+  }
 }
 
 /// `count` elements from `first` of a tensor, converted, row-major.
@@ -259,7 +279,7 @@ private:
 
 static llvm::Error writePanels(const Parameter &parameter, const WeightSet &weights, char *buffer,
                                SegmentWriter &writer) {
-  int64_t panels = parameter.type.getDimSize(0);
+  int64_t panels = parameter.type.getDimSize(0) * (parameter.experts ? parameter.type.getDimSize(1) : 1);
   int64_t panelBytes = parameter.type.getNumElements() / panels * (parameter.type.getElementTypeBitWidth() / 8);
   // Groups of 16 panels read 256 neighbouring columns: whole cache lines and few pages of a [K, N] source at a time.
   int64_t perChunk = std::max<int64_t>(1, kChunk / panelBytes), perTask = std::min<int64_t>(16, perChunk);
@@ -284,15 +304,18 @@ static llvm::Error writePlain(const Parameter &parameter, const WeightSet &weigh
                               SegmentWriter &writer) {
   Type type = parameter.type.getElementType();
   int64_t bytes = type.getIntOrFloatBitWidth() / 8, perChunk = kChunk / bytes;
-  for (const std::string &name : parameter.sources) {
-    TensorView tensor = *weights.find(name);
-    for (int64_t first = 0, size = tensor.elements(); first < size; first += perChunk) {
-      int64_t count = std::min(perChunk, size - first);
-      copyElements(tensor, type, first, count, buffer);
-      if (llvm::Error error = writer.append(buffer, count * bytes))
-        return error;
+  for (int64_t expert = 0; expert < std::max<int64_t>(parameter.experts, 1); ++expert)
+    for (auto [part, n] : llvm::enumerate(parameter.parts)) {
+      TensorView tensor = *weights.find(sourceOf(parameter, expert, part));
+      bool isShared = parameter.experts && !parameter.stacked; // [experts, n]
+      int64_t first = isShared ? expert * n : 0, end = isShared ? first + n : int64_t(tensor.elements());
+      for (; first < end; first += perChunk) {
+        int64_t count = std::min(perChunk, end - first);
+        copyElements(tensor, type, first, count, buffer);
+        if (llvm::Error error = writer.append(buffer, count * bytes))
+          return error;
+      }
     }
-  }
   return llvm::Error::success();
 }
 

@@ -19,8 +19,8 @@ llvm::Error checkWeights(llvm::ArrayRef<Parameter> parameters, const WeightSet &
 llvm::Error writeWeights(int fd, uint64_t start, uint64_t bytes, llvm::StringRef buildId,
                          llvm::ArrayRef<Parameter> parameters, const WeightSet &weights);
 
-/// Packs panels `first` … `first + count` of a [K, N] weight (sources as in `parameter`) into `out`, whose layout is
-/// attn::packedShape's. Exposed for its test.
+/// Packs panels `first` … `first + count` of a [K, N] weight, or of all experts' (sources as in `parameter`), into `out`,
+/// whose layout is attn::packedShape's. Exposed for its test.
 void packPanels(const Parameter &parameter, const WeightSet &weights, int64_t first, int64_t count, char *out);
 
 } // namespace attnc

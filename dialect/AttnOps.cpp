@@ -68,6 +68,8 @@ ATTN_EFFECTS(PackKeysOp)
 ATTN_EFFECTS(PackValuesOp)
 ATTN_EFFECTS(RelativeBiasOp)
 ATTN_EFFECTS(BlockRangeOp)
+ATTN_EFFECTS(ExpertLinearOp)
+ATTN_EFFECTS(CombineExpertsOp)
 #undef ATTN_EFFECTS
 
 void PositionsOp::getEffects(Effects &effects) { addEffects(*this, {getInit()}, effects); }
@@ -79,6 +81,8 @@ static void addCaptured(Operation *op, Effects &effects) {
       effects.emplace_back(MemoryEffects::Read::get(), &load.getSourceMutable(), SideEffects::DefaultResource::get());
   });
 }
+
+void RouteOp::getEffects(Effects &effects) { addEffects(*this, {getInit(), getExpertsInit()}, effects); }
 
 void AttentionOp::getEffects(Effects &effects) {
   addEffects(*this, {getInit(), getLseInit(), getScoresInit()}, effects);
@@ -109,7 +113,8 @@ Value getInit(Operation *op) {
   return llvm::TypeSwitch<Operation *, Value>(op)
       .Case<PositionsOp, EmbeddingOp, PositionalEncodingOp, ShiftRightOp, LinearOp, LayerNormOp, RMSNormOp,
             L2NormOp, ScaleOp, SoftCapOp, ActivationOp, LogSoftmaxOp, ArgmaxOp, SelectTokenOp, PoolOp, SplitHeadsOp, MergeHeadsOp,
-            RotaryTableOp, RotaryOp, AttentionOp, PackKeysOp, PackValuesOp, CacheReadOp, BlockRangeOp, RelativeBiasOp, OnlineAttentionOp, MergeAttentionOp>([](auto op) { return op.getInit(); })
+            RotaryTableOp, RotaryOp, AttentionOp, PackKeysOp, PackValuesOp, CacheReadOp, BlockRangeOp, RelativeBiasOp,
+            RouteOp, ExpertLinearOp, CombineExpertsOp, OnlineAttentionOp, MergeAttentionOp>([](auto op) { return op.getInit(); })
       .Case([](LinearAttentionOp op) { return op.getInit(); })
       .Default([](Operation *) { return Value(); });
 }
@@ -171,6 +176,10 @@ ATTN_SHAPE(LinearOp, shapes.push_back(sizes(b, loc, getInput())); shapes[0].back
 ATTN_SHAPE(SplitHeadsOp, auto in = sizes(b, loc, getInput());
            shapes.push_back({in[0], constant(b, getHeads()), in[1], lastDim(b, *this)});)
 ATTN_SHAPE(MergeHeadsOp, auto in = sizes(b, loc, getInput()); shapes.push_back({in[0], in[2], lastDim(b, *this)});)
+ATTN_SHAPE(RouteOp, shapes.assign(2, sizes(b, loc, getLogits()));
+           shapes[0].back() = shapes[1].back() = constant(b, getTopK());)
+ATTN_SHAPE(ExpertLinearOp, shapes.push_back(sizes(b, loc, getExperts())); shapes[0].push_back(lastDim(b, *this));)
+ATTN_SHAPE(CombineExpertsOp, shapes.push_back(sizes(b, loc, getWeights())); shapes[0].back() = lastDim(b, *this);)
 ATTN_SHAPE(CacheReadOp, return failure();)
 #undef ATTN_SHAPE
 

@@ -9,31 +9,6 @@
 
 namespace attnc::attn {
 
-namespace {
-/// A residual of the result's type, or none.
-LogicalResult verifyResidual(Operation *op, Value residual, Value out) {
-  if (!residual)
-    return success();
-  return failed(expectShape(op, "residual", residual, shape(out))) ? failure()
-                                                                   : expectElementType(op, "residual", residual, out);
-}
-
-/// `value` is one feature vector of K values.
-LogicalResult expectVector(Operation *op, StringRef name, Value value, int64_t k) {
-  return value ? expectShape(op, name, value, {k}) : success();
-}
-
-/// [K, N] plain (transposed: [N, K]) or packed.
-LogicalResult verifyWeight(Operation *op, StringRef name, Value weight, int64_t k, int64_t n, bool transposed) {
-  if (shaped(weight).getRank() == 2)
-    return expectShape(op, name, weight, transposed ? ArrayRef<int64_t>{n, k} : ArrayRef<int64_t>{k, n});
-  SmallVector<int64_t> packed = packedShape(k, ShapedType::isDynamic(n) ? kPanel : n, shaped(weight).getElementType());
-  if (ShapedType::isDynamic(n)) // some columns of a task
-    packed[0] = n;
-  return expectShape(op, name, weight, packed);
-}
-} // namespace
-
 LogicalResult EmbeddingOp::verify() {
   FailureOr<Value> out = destination(*this, getInit());
   if (failed(out))

@@ -165,6 +165,12 @@ llvm::SmallVector<Source> sourcesOf(ml_program::GlobalOp global, Problems &probl
   bool panels = kind && kind.getValue() == "panels";
   auto k = pack ? pack.getAs<IntegerAttr>("k") : IntegerAttr(), n = pack ? pack.getAs<IntegerAttr>("n") : IntegerAttr();
   auto transposed = pack ? pack.getAs<BoolAttr>("transposed") : BoolAttr();
+  auto experts = pack ? pack.getAs<IntegerAttr>("experts") : IntegerAttr();
+  bool stacked = experts && pack.contains("stacked"); // every expert has sources of its own
+  uint64_t stacks = stacked ? experts.getInt() : 1;
+  llvm::ArrayRef<int64_t> shape = type.getShape(); // of one expert
+  if (experts && !shape.empty())
+    shape = shape.drop_front();
   llvm::SmallVector<int64_t> parts;
   if (auto array = global->getAttrOfType<DenseI64ArrayAttr>(kParts))
     llvm::append_range(parts, array.asArrayRef());
@@ -176,15 +182,16 @@ llvm::SmallVector<Source> sourcesOf(ml_program::GlobalOp global, Problems &probl
   }
   if (parts.empty()) // stored as it is
     parts.assign(1, 0);
-  else if (!panels && type.getRank() != 1) {
+  else if (!panels && shape.size() != 1) {
     problems.add(where + "expected one source for a parameter of rank " + llvm::Twine(type.getRank()));
     return {};
   }
-  if (parts.size() != sources.size()) {
-    problems.add(where + "expected " + llvm::Twine(parts.size()) + " sources, got " + llvm::Twine(sources.size()));
+  if (parts.size() * stacks != sources.size()) {
+    problems.add(where + "expected " + llvm::Twine(parts.size() * stacks) + " sources, got " + llvm::Twine(sources.size()));
     return {};
   }
-  for (auto [source, part] : llvm::zip(sources, parts)) {
+  for (auto [i, source] : llvm::enumerate(sources)) {
+    int64_t part = parts[i % parts.size()];
     if (panels && transposed && transposed.getValue())
       source.shape = {part, k.getInt()};
     else if (panels)
@@ -192,7 +199,9 @@ llvm::SmallVector<Source> sourcesOf(ml_program::GlobalOp global, Problems &probl
     else if (part)
       source.shape = {part};
     else
-      source.shape.assign(type.getShape().begin(), type.getShape().end());
+      source.shape.assign(shape.begin(), shape.end());
+    if (experts && !stacked)
+      source.shape.insert(source.shape.begin(), experts.getInt());
   }
   return sources;
 }

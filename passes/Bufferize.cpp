@@ -446,10 +446,12 @@ struct Bufferize : impl::BufferizeBase<Bufferize> {
 
 LogicalResult createBufferForm(OpBuilder &b, Operation *op, ValueRange operands, ValueRange outs) {
   // Segments of optional operands, from the last one: `init`, `lse_init` and `scores_init`; `init` and `state_init` before
-  // `scratch`; `init` before `scratch`; `init`.
+  // `scratch`; `init` and `experts_init`; `init` before `scratch`; `init`.
   SmallVector<size_t> outSegments = {1};
-  if (isa<LinearOp>(op))
+  if (isa<LinearOp, ExpertLinearOp>(op))
     outSegments = {2};
+  else if (isa<RouteOp>(op))
+    outSegments = {2, 1};
   else if (isa<LinearAttentionOp>(op))
     outSegments = outs.size() == 1 ? SmallVector<size_t>{3} : SmallVector<size_t>{3, 2};
   else if (auto attention = dyn_cast<AttentionOp>(op)) {

@@ -34,11 +34,21 @@ Value bytesOfOperands(Emit &e, Operation *op, ValueRange skipped = {}) {
   return sum;
 }
 
-Cost costOfLinear(Emit &e, LinearOp op, StringRef step) {
-  if (step == "round") // of the input to bf16
-    return {e.idx(0), e.add(bytes(e, op.getInput()), e.mul(elements(e, op.getInput()), 2))};
+Cost costOfLinear(Emit &e, LinearOp op) {
   int64_t k = cast<MemRefType>(op.getInput().getType()).getShape().back();
   return {e.mul(elements(e, op.getInit()), 2 * k), bytesOfOperands(e, op, op.getScratch())};
+}
+
+/// Of the weights those of as many experts as there are choices, at most all.
+Cost costOfExpertLinear(Emit &e, ExpertLinearOp op, StringRef step) {
+  if (step == "group")
+    return {e.idx(0), e.mul(bytes(e, op.getExperts()), 2)};
+  int64_t k = cast<MemRefType>(op.getInput().getType()).getShape().back();
+  Value chosen = e.min(elements(e, op.getExperts()), e.idx(op.getNumExperts()));
+  Value moved = bytesOfOperands(e, op, {op.getWeight(), op.getBias()});
+  for (Value parameter : {Value(op.getWeight()), Value(op.getBias())})
+    moved = e.add(moved, e.mul(chosen, e.divFloor(bytes(e, parameter), op.getNumExperts())));
+  return {e.mul(elements(e, op.getInit()), 2 * k), moved};
 }
 
 /// Rows that are looked up, not the table.
@@ -136,8 +146,13 @@ Cost costOfAttention(Emit &e, AttentionOp op, StringRef step) {
 } // namespace
 
 Cost costOf(Emit &e, Operation *op, StringRef step) {
+  if (step == "round") { // of the input to bf16
+    Value input = op->getOperand(0);
+    return {e.idx(0), e.add(bytes(e, input), e.mul(elements(e, input), 2))};
+  }
   return llvm::TypeSwitch<Operation *, Cost>(op)
-      .Case([&](LinearOp op) { return costOfLinear(e, op, step); })
+      .Case([&](LinearOp op) { return costOfLinear(e, op); })
+      .Case([&](ExpertLinearOp op) { return costOfExpertLinear(e, op, step); })
       .Case([&](AttentionOp op) { return costOfAttention(e, op, step); })
       .Case([&](LinearAttentionOp op) { return costOfLinearAttention(e, op); })
       .Case([&](EmbeddingOp op) { return costOfEmbedding(e, op); })

@@ -220,6 +220,7 @@ void populateEmitLinearAttention(RewritePatternSet &patterns, attn::TargetAttr t
 void populateEmitPack(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitPositions(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitRows(RewritePatternSet &patterns, attn::TargetAttr target);
+void populateEmitExperts(RewritePatternSet &patterns, attn::TargetAttr target);
 void populateEmitRelativeBias(RewritePatternSet &patterns);
 void populateEmitRanges(RewritePatternSet &patterns);
 

@@ -1,4 +1,4 @@
-//===- EmitLinear.cpp - attn.linear of one task to register-tiled vector loops -------------===//
+//===- EmitLinear.cpp - attn.linear and attn.expert_linear of one task to register-tiled vector loops -===//
 //
 //   for G panels of 16 columns, for R rows:
 //     acc[R][G·16] = 0
@@ -25,6 +25,15 @@ struct Tile {
   int64_t rows, panels;
 };
 
+/// Rows that a task of attn.expert_linear takes: row r of its tiles is choices[r] of the result, choices[r]/top_k of A.
+struct Choices {
+  Value list; // null: every row, in order
+  int64_t topK = 1;
+
+  Value ofResult(Emit &e, Value r) const { return list ? e.toIndex(e.load1(list, r)) : r; }
+  Value ofInput(Emit &e, Value r) const { return topK == 1 ? ofResult(e, r) : e.divFloor(ofResult(e, r), topK); }
+};
+
 /// Sums of products in registers: acc[row][panel][vector].
 ///   weight f32     [panels, K, 16]: a step is one k
 ///   weight 16-bit  [panels, ⌈K/2⌉, 16, 2]: a step is a pair of k, widened to f32, or multiplied as it is by rows of bf16
@@ -33,6 +42,7 @@ struct Products {
   Value a, weight; // [rows, K]; [panels, K, 16] or [panels, ⌈K/2⌉, 32]
   int64_t k;
   bool dot; // of pairs of bf16
+  Choices choices;
 
   Type type() const { return e.elementOf(weight); }
   int64_t kStep() const { return type().isF32() ? 1 : 2; }
@@ -42,30 +52,32 @@ struct Products {
   SmallVector<Value> sum(const Tile &tile) {
     constexpr int64_t unroll = 4;
     int64_t steps = k / kStep(), whole = steps / unroll * unroll;
-    SmallVector<Value> acc(tile.rows * tile.panels * vectors(), e.splat(0));
+    SmallVector<Value> acc(tile.rows * tile.panels * vectors(), e.splat(0)), rows;
+    for (int64_t r = 0; r < tile.rows; ++r)
+      rows.push_back(choices.ofInput(e, e.add(tile.row, r)));
     if (whole)
       acc = e.loop(e.idx(0), e.idx(whole), unroll, acc, [&](Value i, ValueRange carried) {
         SmallVector<Value> acc(carried);
         for (int64_t u = 0; u < unroll; ++u)
-          step(tile, e.add(i, u), false, acc);
+          step(tile, rows, e.add(i, u), false, acc);
         return acc;
       });
     for (int64_t i = whole; i < steps; ++i)
-      step(tile, e.idx(i), false, acc);
+      step(tile, rows, e.idx(i), false, acc);
     if (k % kStep())
-      step(tile, e.idx(steps), true, acc);
+      step(tile, rows, e.idx(steps), true, acc);
     return acc;
   }
 
 private:
   /// `half`: K is odd and this is the last pair, of which A has the first alone.
-  void step(const Tile &tile, Value i, bool half, SmallVector<Value> &acc) {
+  void step(const Tile &tile, ArrayRef<Value> rows, Value i, bool half, SmallVector<Value> &acc) {
     SmallVector<SmallVector<Value>> w; // [k of the step][panel · vector]
     for (int64_t p = 0; p < tile.panels; ++p)
       load(e.add(tile.panel, p), i, w);
     for (int64_t s = 0; s < (half ? 1 : int64_t(w.size())); ++s)
       for (int64_t r = 0; r < tile.rows; ++r) {
-        Value row = e.add(tile.row, r), at = e.add(e.mul(i, kStep()), s);
+        Value row = rows[r], at = e.add(e.mul(i, kStep()), s);
         Value x = dot ? pair(row, at, half) : e.broadcast(e.toF32(e.load1(a, {row, at})));
         for (auto [v, value] : llvm::enumerate(w[s])) {
           Value &sum = acc[r * w[s].size() + v];
@@ -137,48 +149,47 @@ private:
   }
 };
 
-struct EmitLinear : OpRewritePattern<LinearOp> {
+/// A task of either op.
+struct Product {
+  Emit &e;
   TargetAttr target;
-  EmitLinear(MLIRContext *context, TargetAttr target) : OpRewritePattern(context), target(target) {}
+  Value input, weight, bias, residual, init, scratch; // [rows, K]; columns of a packed weight; [N]; [rows, N]; as residual
+  ActivationKind activation;
+  bool isRagged; // N may end within a panel
+  Choices choices;
 
-  LogicalResult matchAndRewrite(LinearOp op, PatternRewriter &rewriter) const override {
-    if (!op.getScratch())
-      return rewriter.notifyMatchFailure(op, "not a task yet");
-    Emit e(rewriter, op.getLoc(), target.getLanes());
-    Value c = WorkerScratch(e, op.getScratch()).take({target.getRowTile(), widest(target) * kPanel});
-    Value weight = op.getWeight();
+  void emit() {
+    Value c = WorkerScratch(e, scratch).take({target.getRowTile(), widest(target) * kPanel});
     if (cast<MemRefType>(weight.getType()).getRank() == 4)
-      weight = memref::CollapseShapeOp::create(rewriter, op.getLoc(), weight,
+      weight = memref::CollapseShapeOp::create(e.b, e.loc, weight,
                                                SmallVector<ReassociationIndices>{{0}, {1}, {2, 3}});
-    bool dot = e.elementOf(op.getInput()).isBF16() && e.elementOf(weight).isBF16() && target.getBf16Dot();
-    Products products{e, op.getInput(), weight, cast<MemRefType>(op.getInput().getType()).getShape().back(), dot};
-    Value rows = e.dim(op.getInput(), 0), panels = e.dim(weight, 0);
+    bool dot = e.elementOf(input).isBF16() && e.elementOf(weight).isBF16() && target.getBf16Dot();
+    Products products{e, input, weight, cast<MemRefType>(input.getType()).getShape().back(), dot, choices};
+    Value rows = e.dim(choices.list ? choices.list : input, 0), panels = e.dim(weight, 0);
     auto emitTile = [&](const Tile &tile) {
       int64_t columns = tile.panels * products.vectors();
       for (auto [i, sum] : llvm::enumerate(products.sum(tile)))
         e.store(sum, c, {e.idx(i / columns), e.idx(i % columns * e.lanes)});
-      emitEpilogue(e, op, c, tile);
+      emitEpilogue(c, tile);
     };
     // Panels outside: a group's weights stay in the cache for all rows.
     int64_t height = target.getRowTile();
     Value row = e.mul(e.divFloor(rows, height), height);
-    overPanels(e, panels, target.getPanels(), [&](Value panel, int64_t count) {
+    overPanels(panels, target.getPanels(), [&](Value panel, int64_t count) {
       e.loop(e.idx(0), row, height, [&](Value r) { emitTile({r, panel, height, count}); });
     });
     while ((height = height == 1 ? 0 : int64_t(llvm::bit_floor(uint64_t(height - 1))))) {
       Value end = e.add(row, e.mul(e.divFloor(e.sub(rows, row), height), height));
       e.loop(row, end, height, [&](Value r) {
-        overPanels(e, panels, panelsFor(target, height),
+        overPanels(panels, panelsFor(target, height),
                    [&](Value panel, int64_t count) { emitTile({r, panel, height, count}); });
       });
       row = end;
     }
-    rewriter.eraseOp(op);
-    return success();
   }
 
   /// Groups of `count` panels, then one by one.
-  static void overPanels(Emit &e, Value panels, int64_t count, function_ref<void(Value, int64_t)> body) {
+  void overPanels(Value panels, int64_t count, function_ref<void(Value, int64_t)> body) {
     Value whole = e.mul(e.divFloor(panels, count), count);
     e.loop(e.idx(0), whole, count, [&](Value p) { body(p, count); });
     if (count > 1)
@@ -195,35 +206,56 @@ struct EmitLinear : OpRewritePattern<LinearOp> {
   }
 
   /// out = activation(C + bias) + residual
-  void emitEpilogue(Emit &e, LinearOp op, Value c, const Tile &tile) const {
-    auto outType = cast<MemRefType>(op.getInit().getType());
-    Value columns = e.dim(op.getInit(), 1), firstColumn = e.mul(tile.panel, kPanel);
+  void emitEpilogue(Value c, const Tile &tile) {
+    Value columns = e.dim(init, 1), firstColumn = e.mul(tile.panel, kPanel);
     // A task's columns are whole panels but for the last one of a weight whose N is no multiple of 16.
-    bool masked = ShapedType::isDynamic(outType.getDimSize(1)) && op->hasAttr("attn.ragged");
+    bool masked = isRagged && ShapedType::isDynamic(cast<MemRefType>(init.getType()).getDimSize(1));
     e.loop(e.idx(0), e.idx(tile.rows), 1, [&](Value r) {
-      Value row = e.add(tile.row, r);
+      Value row = choices.ofResult(e, e.add(tile.row, r));
       for (int64_t v = 0; v < tile.panels * kPanel / e.lanes; ++v) {
         Value column = e.add(firstColumn, v * e.lanes);
         Value mask = masked ? e.maskFor(e.max(e.idx(0), e.sub(columns, column))) : Value();
         Value x = e.load(c, {r, e.idx(v * e.lanes)});
-        if (op.getBias())
-          x = e.addf(x, e.load(op.getBias(), column, mask));
-        x = emitActivation(e, op.getActivation(), x);
-        if (op.getResidual())
-          x = e.addf(x, e.load(op.getResidual(), {row, column}, mask));
-        e.store(x, op.getInit(), {row, column}, mask);
+        if (bias)
+          x = e.addf(x, e.load(bias, column, mask));
+        x = emitActivation(e, activation, x);
+        if (residual)
+          x = e.addf(x, e.load(residual, {row, column}, mask));
+        e.store(x, init, {row, column}, mask);
       }
     });
+  }
+};
+
+template <typename Op> struct EmitProduct : OpRewritePattern<Op> {
+  TargetAttr target;
+  EmitProduct(MLIRContext *context, TargetAttr target) : OpRewritePattern<Op>(context), target(target) {}
+
+  LogicalResult matchAndRewrite(Op op, PatternRewriter &rewriter) const override {
+    if (!op.getScratch())
+      return rewriter.notifyMatchFailure(op, "not a task yet");
+    Emit e(rewriter, op.getLoc(), target.getLanes());
+    Product product{e, target, op.getInput(), op.getWeight(), op.getBias(), {}, op.getInit(), op.getScratch(),
+                    ActivationKind::none, op->hasAttr("attn.ragged"), {}};
+    if constexpr (std::is_same_v<Op, LinearOp>) {
+      product.residual = op.getResidual();
+      product.activation = op.getActivation();
+    } else {
+      product.choices = {op.getExperts(), int64_t(*op.getTopK())};
+    }
+    product.emit();
+    rewriter.eraseOp(op);
+    return success();
   }
 };
 } // namespace
 
 int64_t linearScratch(TargetAttr target) {
-  return target.getRowTile() * EmitLinear::widest(target) * kPanel;
+  return target.getRowTile() * Product::widest(target) * kPanel;
 }
 
 void populateEmitLinear(RewritePatternSet &patterns, TargetAttr target) {
-  patterns.add<EmitLinear>(patterns.getContext(), target);
+  patterns.add<EmitProduct<LinearOp>, EmitProduct<ExpertLinearOp>>(patterns.getContext(), target);
 }
 
 } // namespace attnc

@@ -29,6 +29,7 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
     populateEmitPack(patterns, target);
     populateEmitPositions(patterns, target);
     populateEmitRows(patterns, target);
+    populateEmitExperts(patterns, target);
     populateEmitRelativeBias(patterns);
     populateEmitRanges(patterns);
     walkAndApplyPatterns(getOperation(), std::move(patterns));

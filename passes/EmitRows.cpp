@@ -11,13 +11,6 @@ using namespace attn;
 
 namespace {
 
-/// Fails the run if `value` is outside 0 ≤ value < size; returns it, or 0 then.
-Value inRange(Emit &e, Value value, Value size, const Twine &message) {
-  Value bad = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::uge, value, size);
-  FailOp::create(e.b, e.loc, bad, ATTN_RANGE, message.str());
-  return e.select(bad, e.idx(0), value);
-}
-
 template <typename Op> struct EmitNorm : RowPattern<Op> {
   using RowPattern<Op>::RowPattern;
   void emit(Emit &e, Op op) const override {

@@ -90,6 +90,15 @@ void FunctionDims::visitConstraints(Operation *op) {
       })
       .Case([&](EmbeddingOp op) { unifyAll(op.getResult(), op.getResidual()); })
       .Case([&](LinearOp op) { unifyAll(op.getResult(), op.getResidual()); })
+      .Case([&](ExpertLinearOp op) {
+        for (int64_t d = 0, rank = cast<ShapedType>(op.getExperts().getType()).getRank(); d + 1 < rank; ++d)
+          unify(op.getInput(), d, op.getExperts(), d);
+      })
+      .Case([&](CombineExpertsOp op) {
+        for (int64_t d = 0, rank = cast<ShapedType>(op.getWeights().getType()).getRank(); d + 1 < rank; ++d)
+          unify(op.getInput(), d, op.getWeights(), d);
+        unifyAll(op.getResult(), op.getResidual());
+      })
       .Case([&](SelectTokenOp op) { unify(op.getInput(), 0, op.getAt(), 0); })
       .Case([&](RotaryOp op) {
         unify(op.getInput(), 0, op.getTable(), 0);

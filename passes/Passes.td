@@ -169,8 +169,8 @@ def PackWeights : Pass<"attn-pack-weights", "::mlir::ModuleOp"> {
   let summary = "parameters in their final layout and place in the weights segment";
   let description = [{
     Weights of `attn.linear` become panels of 16 columns (see the op), the same for every instruction set; an embedding
-    that shares its table with a linear reads the panels. Vectors are widened to f32. `attn.concat_parameters` becomes one
-    parameter with several sources. Every parameter in use gets `attn.pack` (how), `attn.source` (from what) and
+    that shares its table with a linear reads the panels. Of `attn.expert_linear` each expert's weight does. Vectors are
+    widened to f32. `attn.concat_parameters` and `attn.stack_parameters` become one parameter with several sources. Every parameter in use gets `attn.pack` (how), `attn.source` (from what) and
     `attn.offset` (where); unused ones are dropped. Only types and attributes change: the bytes are written when the file is.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];

@@ -23,14 +23,21 @@ inline void forTasks(Emit &e, Value count, Operation *op, function_ref<void(Valu
   body(forall.getInductionVar(0));
 }
 
-/// [d0, d1, ..., K] as [d0·d1·…, K], or [rows] without a last dimension of features.
-inline Value flattenRows(Emit &e, Value memref, bool features = true) {
+/// Fails the run if `value` is outside 0 ≤ value < size; returns it, or 0 then.
+inline Value inRange(Emit &e, Value value, Value size, const Twine &message) {
+  Value bad = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::uge, value, size);
+  attn::FailOp::create(e.b, e.loc, bad, ATTN_RANGE, message.str());
+  return e.select(bad, e.idx(0), value);
+}
+
+/// [d0, d1, ..., K] as [d0·d1·…, K], with another number of last dimensions that are `features`.
+inline Value flattenRows(Emit &e, Value memref, int64_t features = 1) {
   int64_t rank = cast<MemRefType>(memref.getType()).getRank();
   SmallVector<ReassociationIndices> groups(1);
   for (int64_t d = 0; d < rank - features; ++d)
     groups[0].push_back(d);
-  if (features)
-    groups.push_back({rank - 1});
+  for (int64_t d = rank - features; d < rank; ++d)
+    groups.push_back({d});
   if ((int64_t)groups[0].size() == 1)
     return memref;
   return memref::CollapseShapeOp::create(e.b, e.loc, memref, groups);

@@ -295,6 +295,17 @@ TEST_F(Interface, Parameters) {
   expectWrong(panels + "k = 3 : i64, n = 33 : i64}}");
   expectWrong(panels + "k = 3 : i64, n = 20 : i64}, parts = array<i64: 19>}");
   expectWrong(panels + "k = 3 : i64, n = 9223372036854775807 : i64}}");
+  expectWrong(panels + "k = 3 : i64, n = 20 : i64, experts = 2 : i64}}"); // no dimension of them
+  expectWrong(panels + "k = 3 : i64, n = 20 : i64, experts = -1 : i64}}");
+  expectWrong(panels + "k = 3 : i64, n = 20 : i64, stacked}}");
+  std::string experts = "{source = [\"a\", \"b\"], type = tensor<2x2x3x16xf32>, offset = 64 : i64, parts = array<i64: 20>, "
+                        "pack = {kind = \"panels\", k = 3 : i64, n = 20 : i64, ";
+  EXPECT_EQ(parameters(experts + "experts = 2 : i64, stacked}}", "832 : i64"), "ok");
+  expectWrong(experts + "experts = 2 : i64}}"); // one source of all experts for each part
+  expectWrong(experts + "experts = 3 : i64, stacked}}");
+  std::string biases = "{source = [\"a\", \"b\"], type = tensor<2x5xf32>, offset = 64 : i64, pack = {kind = \"plain\", experts = 2 : i64}, ";
+  EXPECT_EQ(parameters(biases + "parts = array<i64: 2, 3>}", "128 : i64"), "ok");
+  expectWrong(biases + "parts = array<i64: 2, 2>}");
   std::string b = "{source = [\"b\"], type = tensor<4xf32>, offset = 64 : i64}";
   EXPECT_EQ(parameters(w + ", " + b, "448 : i64"), // whichever comes first, the other overlaps
             text);

@@ -276,6 +276,50 @@ TEST_F(Weights, JoinedPanels) {
   }
 }
 
+/// Experts in one tensor, or in tensors of their own, each joined of two parts; ranges of panels that cross experts.
+TEST_F(Weights, Experts) {
+  for (bool transposed : {false, true})
+    for (bool stacked : {false, true}) {
+      Checkpoint checkpoint;
+      const int64_t experts = 3, k = 7, parts[] = {20, 5}, n = 25, panelsOfOne = 2;
+      std::vector<std::string> names;
+      std::vector<double> values(experts * n * k); // [experts, N, K]
+      for (int64_t e = 0; e < (stacked ? experts : 1); ++e)
+        for (int64_t part = 0, first = 0; part < 2; first += parts[part++]) {
+          names.push_back("w" + std::to_string(names.size()));
+          std::vector<int64_t> shape = transposed ? std::vector<int64_t>{parts[part], k} : std::vector<int64_t>{k, parts[part]};
+          if (!stacked)
+            shape.insert(shape.begin(), experts);
+          const Source &source = checkpoint.add(names.back(), "F32", shape);
+          for (size_t i = 0; i < source.values.size(); ++i) {
+            int64_t size = parts[part] * k, at = i % size;
+            int64_t column = transposed ? at / k : at % parts[part], row = transposed ? at % k : at / parts[part];
+            values[((stacked ? e : i / size) * n + first + column) * k + row] = source.values[i];
+          }
+        }
+      Parameter parameter = panels({}, {20, 5}, k, transposed, type("F16"));
+      parameter.sources = names;
+      parameter.experts = experts;
+      parameter.stacked = stacked;
+      llvm::SmallVector<int64_t> shape = attn::packedShape(k, n, type("F16"));
+      shape.insert(shape.begin(), experts);
+      parameter.type = mlir::RankedTensorType::get(shape, type("F16"));
+      WeightSet set = checkpoint.weights();
+      ASSERT_EQ(llvm::toString(checkWeights(parameter, set)), "");
+      for (auto [first, count] : {std::pair<int64_t, int64_t>{0, 6}, {1, 4}, {5, 1}}) {
+        std::vector<char> bytes(count * 8 * 16 * 2, 'x');
+        packPanels(parameter, set, first, count, bytes.data());
+        for (int64_t p = 0; p < count; ++p)
+          for (int64_t i = 0; i < 8; ++i)
+            for (int64_t j = 0; j < 16; ++j) {
+              int64_t expert = (first + p) / panelsOfOne, column = (first + p) % panelsOfOne * 16 + j;
+              uint32_t want = column < n && i < k ? nearest(values[(expert * n + column) * k + i], 5) : 0;
+              ASSERT_EQ(packedAt(bytes, parameter, p, i, j), want);
+            }
+      }
+    }
+}
+
 TEST_F(Weights, Segment) {
   Checkpoint checkpoint;
   const Source weight = checkpoint.add("w", "F32", {5, 20}), b0 = checkpoint.add("b0", "BF16", {3}), b1 = checkpoint.add("b1", "F64", {4});
@@ -354,6 +398,9 @@ TEST_F(Weights, Errors) {
   plain.sources = {"w", "w"};
   plain.parts = {5, 5};
   EXPECT_EQ(check(plain, checkpoint), "parameter 'w': expected parts that make up its first dimension");
+  Parameter experts = panels({"w"}, {20}, 5, false, type("F32"));
+  experts.experts = 3;
+  EXPECT_EQ(check(experts, checkpoint), "parameter 'w': expected [3, 5, 20], got [5, 20] in test.safetensors");
   llvm::Error error = writeWeights(-1, 0, 10, "", {}, checkpoint.weights());
   EXPECT_EQ(llvm::toString(std::move(error)), "expected a weights segment of at least 64 bytes, got 10");
   error = writeWeights(-1, 0, 128, std::string(32, '0'), {}, checkpoint.weights());

@@ -385,6 +385,13 @@ TEST_F(Weights, Packed) {
             "weights: parameter @x: expected tensor 'c' of shape [2, 4], got [2, 5] in DIR/w");
   EXPECT_EQ(packed(R"(attn.source = ["a", "c"], attn.pack = {kind = "panels", k = 2 : i64, n = 8 : i64})"),
             "weights: parameter @x: expected 1 sources, got 2");
+  EXPECT_EQ(packed(R"(attn.source = ["a", "a", "a"], attn.pack.parts = array<i64: 3>,
+                      attn.pack = {kind = "panels", k = 2 : i64, n = 3 : i64, experts = 3 : i64, stacked})"),
+            "");
+  EXPECT_EQ(packed(R"(attn.source = ["a"], attn.pack = {kind = "panels", k = 2 : i64, n = 3 : i64, experts = 4 : i64})"),
+            "weights: parameter @x: expected tensor 'a' of shape [4, 2, 3], got [2, 3] in DIR/w");
+  EXPECT_EQ(packed(R"(attn.source = ["a"], attn.pack = {kind = "panels", k = 2 : i64, n = 3 : i64, experts = 4 : i64, stacked})"),
+            "weights: parameter @x: expected 4 sources, got 1");
   EXPECT_EQ(packed(R"(attn.source = ["a"], attn.pack = {kind = "panels"})"),
             "weights: parameter @x: expected 'k' and 'n' in 'attn.pack'");
   EXPECT_EQ(packed(R"(attn.source = ["a"], attn.pack = {kind = "plain"}, attn.pack.parts = array<i64: 2>)"),

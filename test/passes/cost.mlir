@@ -88,4 +88,17 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
     %0 = attn.attention %q cache %c[%l] {num_heads = 1 : i64} : (tensor<?x?x8xf32>, !attn.cache<1x1x8x8xf32>, index) -> tensor<?x?x8xf32>
     return %0 : tensor<?x?x8xf32>
   }
+
+  // One token and the weights of 2 of 8 experts: 2 · 2 choices · 32 · 48; 4 bytes each of 32 values, 2 × 32 × 48 weights and
+  // 2 × 48 results, 8 of 2 choices.
+  // CHECK-LABEL: func.func @token_of_experts(
+  // CHECK-DAG: %[[FLOP:.*]] = arith.constant 6144 : index
+  // CHECK-DAG: %[[BYTES:.*]] = arith.constant 12816 : index
+  // CHECK: attn.dispatch {{.*}} "expert_linear" flop %[[FLOP]] bytes %[[BYTES]]
+  ml_program.global private @experts(#ml_program.extern : tensor<8x32x48xf32>) : tensor<8x32x48xf32>
+  func.func @token_of_experts(%x: tensor<1x32xf32>, %e: tensor<1x2xi64>) -> tensor<1x2x48xf32> {
+    %w = ml_program.global_load_const @experts : tensor<8x32x48xf32>
+    %0 = attn.expert_linear %x, %w experts %e : (tensor<1x32xf32>, tensor<8x32x48xf32>, tensor<1x2xi64>) -> tensor<1x2x48xf32>
+    return %0 : tensor<1x2x48xf32>
+  }
 }

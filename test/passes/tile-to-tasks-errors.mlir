@@ -84,3 +84,48 @@ module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", fea
     return %0 : tensor<2x4x8xf32>
   }
 }
+
+// -----
+
+module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
+  func.func @input_weight_of_experts(%x: tensor<?x8xf32>, %w: tensor<3x8x8xf32>, %e: tensor<?x2xi64>) -> tensor<?x2x8xf32> {
+    // expected-error @below {{expected a packed weight: the weight of a linear must be a parameter}}
+    %0 = attn.expert_linear %x, %w experts %e : (tensor<?x8xf32>, tensor<3x8x8xf32>, tensor<?x2xi64>) -> tensor<?x2x8xf32>
+    return %0 : tensor<?x2x8xf32>
+  }
+}
+
+// -----
+
+module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
+  ml_program.global private @w(#ml_program.extern<tensor<3x8x8xf32>>) : tensor<3x8x8xf32>
+  func.func @experts_of_slice(%x: tensor<4x8xf32>, %e: tensor<4x5xi64>) -> tensor<4x2x8xf32> {
+    %w = ml_program.global_load_const @w : tensor<3x8x8xf32>
+    %first = tensor.extract_slice %e[0, 0] [4, 2] [1, 1] : tensor<4x5xi64> to tensor<4x2xi64>
+    // expected-error @below {{of strided experts is not yet lowered}}
+    %0 = attn.expert_linear %x, %w experts %first : (tensor<4x8xf32>, tensor<3x8x8xf32>, tensor<4x2xi64>) -> tensor<4x2x8xf32>
+    return %0 : tensor<4x2x8xf32>
+  }
+}
+
+// -----
+
+module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
+  ml_program.global private @w(#ml_program.extern<tensor<3x8x8xf32>>) : tensor<3x8x8xf32>
+  func.func @experts_f64(%x: tensor<?x8xf64>, %e: tensor<?x2xi64>) -> tensor<?x2x8xf32> {
+    %w = ml_program.global_load_const @w : tensor<3x8x8xf32>
+    // expected-error @below {{of f64 is not yet lowered}}
+    %0 = attn.expert_linear %x, %w experts %e : (tensor<?x8xf64>, tensor<3x8x8xf32>, tensor<?x2xi64>) -> tensor<?x2x8xf32>
+    return %0 : tensor<?x2x8xf32>
+  }
+}
+
+// -----
+
+module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
+  func.func @combine_f16(%y: tensor<?x2x8xf16>, %w: tensor<?x2xf16>) -> tensor<?x8xf16> {
+    // expected-error @below {{of 'f16' activations is not yet lowered}}
+    %0 = attn.combine_experts %y weights %w : (tensor<?x2x8xf16>, tensor<?x2xf16>) -> tensor<?x8xf16>
+    return %0 : tensor<?x8xf16>
+  }
+}

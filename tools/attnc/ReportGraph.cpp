@@ -60,7 +60,7 @@ private:
 /// A parameter, also as an argument of a block.
 bool GraphWriter::isParameter(Value value) {
   if (Operation *op = value.getDefiningOp())
-    return isa<ml_program::GlobalLoadConstOp, ConcatParametersOp>(op);
+    return isa<ml_program::GlobalLoadConstOp, ConcatParametersOp, StackParametersOp>(op);
   auto argument = cast<BlockArgument>(value);
   auto func = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
   if (!func || func.isPublic())
@@ -75,7 +75,8 @@ bool GraphWriter::isParameter(Value value) {
 /// Ops that are no work of their own.
 static bool isView(Operation *op) {
   return isa<tensor::ExtractSliceOp, tensor::CastOp, tensor::DimOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp,
-             tensor::EmptyOp, ml_program::GlobalLoadConstOp, ConcatParametersOp>(op) ||
+             tensor::EmptyOp, ml_program::GlobalLoadConstOp, ConcatParametersOp,
+             StackParametersOp>(op) ||
          op->hasTrait<OpTrait::ConstantLike>() || op->hasTrait<OpTrait::IsTerminator>() ||
          (op->getNumResults() && llvm::all_of(op->getResultTypes(), [](Type type) { return type.isIndex(); }));
 }
