@@ -42,6 +42,11 @@ const llvm::json::Value *Config::find(StringRef keys) const {
   return nullptr;
 }
 
+void Config::setDefault(StringRef key, llvm::json::Value value) {
+  if (!lookUp(key))
+    object[key] = std::move(value);
+}
+
 bool Config::isNull(StringRef key) const {
   const llvm::json::Value *value = object.get(key);
   return value && value->getAsNull();

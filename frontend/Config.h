@@ -26,6 +26,8 @@ public:
   /// The value of the first of the aliases `keys` that is there and not null, or null.
   const llvm::json::Value *find(llvm::StringRef keys) const;
 
+  /// What `find` sees where `key` is absent or null.
+  void setDefault(llvm::StringRef key, llvm::json::Value value);
   /// Whether `key` is there and null, which for some keys differs from absent.
   bool isNull(llvm::StringRef key) const;
 

@@ -92,14 +92,14 @@ Value GraphBuilder::layer(StringRef name, const Twine &prefix, Value x, const St
     result = body(x, inner);
     func::ReturnOp::create(*this, result ? ValueRange(result) : ValueRange());
   }
-  auto parameters = std::move(current->parameters);
+  auto arguments = std::move(current->arguments);
   current.reset();
   func.setFunctionType(getFunctionType(func.getBody().getArgumentTypes(), result ? TypeRange(result.getType()) : TypeRange()));
   Type type = result ? result.getType() : Type();
   func = share(func, name);
   setLoc(loc);
-  for (auto &[full, argument] : parameters)
-    operands.push_back(load(full));
+  for (auto &[full, argument] : arguments)
+    operands.push_back(argument.load());
   auto call = func::CallOp::create(*this, func, operands);
   return type ? call.getResult(0) : Value();
 }
@@ -167,19 +167,43 @@ RankedTensorType GraphBuilder::declare(StringRef name, ArrayRef<int64_t> shape) 
   return type;
 }
 
-Value GraphBuilder::load(StringRef name) {
-  return ml_program::GlobalLoadConstOp::create(*this, declared.at(name), FlatSymbolRefAttr::get(getContext(), name));
+Value GraphBuilder::loaded(StringRef name, RankedTensorType type, std::function<Value()> load) {
+  if (!current)
+    return load();
+  Argument &argument = current->arguments[getStringAttr(name)];
+  if (!argument.value)
+    argument = {current->func.getBody().addArgument(type, getLoc()), std::move(load)};
+  return argument.value;
 }
 
 Value GraphBuilder::parameter(const Twine &name, ArrayRef<int64_t> shape) {
   std::string full = fullName(name);
   RankedTensorType type = declare(full, shape);
-  if (!current)
-    return load(full);
-  Value &argument = current->parameters[getStringAttr(full)];
-  if (!argument)
-    argument = current->func.getBody().addArgument(type, getLoc());
-  return argument;
+  return loaded(full, type, [this, full, type]() -> Value {
+    return ml_program::GlobalLoadConstOp::create(*this, type, FlatSymbolRefAttr::get(getContext(), full));
+  });
+}
+
+Value GraphBuilder::expertParameter(StringRef prefix, ArrayRef<StringRef> parts, int64_t experts, ArrayRef<int64_t> shape) {
+  std::vector<SmallVector<std::string>> names(experts); // of each expert's parts
+  RankedTensorType type;
+  for (auto [expert, own] : llvm::enumerate(names))
+    for (StringRef part : parts) {
+      own.push_back(fullName(prefix + Twine(expert) + part));
+      type = declare(own.back(), shape);
+    }
+  auto joined = type.clone({int64_t(parts.size()) * shape[0], shape[1]});
+  auto stacked = type.clone({experts, joined.getDimSize(0), shape[1]});
+  return loaded(names[0][0] + "…", stacked, [this, names, joined, stacked]() -> Value {
+    SmallVector<Value> each;
+    for (auto &own : names) {
+      SmallVector<Value> loads;
+      for (const std::string &name : own)
+        loads.push_back(ml_program::GlobalLoadConstOp::create(*this, declared.at(name), FlatSymbolRefAttr::get(getContext(), name)));
+      each.push_back(own.size() == 1 ? loads[0] : attn::ConcatParametersOp::create(*this, joined, loads, 0).getResult());
+    }
+    return attn::StackParametersOp::create(*this, stacked, each);
+  });
 }
 
 int64_t GraphBuilder::rowsOf(const Twine &name) const {
@@ -243,7 +267,7 @@ Value GraphBuilder::rmsNorm(const Twine &name, Value input, double epsilon, int6
 }
 
 //===----------------------------------------------------------------------===//
-// Ops without
+// Mixtures of experts
 //===----------------------------------------------------------------------===//
 
 /// `like`'s shape with `last` features, in f32.
@@ -253,6 +277,32 @@ static RankedTensorType withFeatures(Value like, int64_t last) {
   shape.back() = last;
   return RankedTensorType::get(shape, Float32Type::get(type.getContext()));
 }
+
+Experts GraphBuilder::route(Value logits, int64_t chosen) {
+  RankedTensorType weights = withFeatures(logits, chosen);
+  auto op = attn::RouteOp::create(*this, TypeRange{weights, weights.clone(getI64Type())}, logits, /*init=*/Value(),
+                                  /*experts_init=*/Value(), chosen);
+  return {op->getResult(0), op->getResult(1)};
+}
+
+Value GraphBuilder::expertLinear(Value input, Value weight, Value bias, const Experts &experts, bool transposed) {
+  SmallVector<int64_t> shape(mlir::cast<RankedTensorType>(experts.indices.getType()).getShape());
+  shape.push_back(mlir::cast<RankedTensorType>(weight.getType()).getDimSize(transposed ? 1 : 2));
+  attn::ExpertLinearOp::Properties properties;
+  if (transposed)
+    properties.transpose_weight = getUnitAttr();
+  return create<attn::ExpertLinearOp>(f32(shape), {input, weight, bias, experts.indices}, properties);
+}
+
+Value GraphBuilder::combine(Value input, const Experts &experts) {
+  SmallVector<int64_t> shape(mlir::cast<RankedTensorType>(input.getType()).getShape());
+  shape.erase(shape.end() - 2);
+  return create<attn::CombineExpertsOp>(f32(shape), {input, experts.weights});
+}
+
+//===----------------------------------------------------------------------===//
+// Ops without
+//===----------------------------------------------------------------------===//
 
 Value GraphBuilder::product(Value input, Value weight, Value bias, bool transposed) {
   int64_t columns = mlir::cast<RankedTensorType>(weight.getType()).getDimSize(transposed ? 0 : 1);
@@ -270,6 +320,14 @@ Value GraphBuilder::activation(Value input, attn::ActivationKind kind, Value tim
   return create<attn::ActivationOp>(input.getType(), {input, times}, properties);
 }
 
+Value GraphBuilder::clampedGate(Value gate, Value up, double limit) {
+  attn::ActivationOp::Properties properties;
+  properties.kind = attn::ActivationKindAttr::get(getContext(), attn::ActivationKind::quick_gelu);
+  properties.limit = getF64FloatAttr(limit);
+  properties.times_offset = getF64FloatAttr(1);
+  return create<attn::ActivationOp>(gate.getType(), {gate, up}, properties);
+}
+
 Value GraphBuilder::cast(RankedTensorType type, Value value) {
   return value.getType() == type ? value : tensor::CastOp::create(*this, type, value).getResult();
 }
@@ -277,16 +335,14 @@ Value GraphBuilder::cast(RankedTensorType type, Value value) {
 Value GraphBuilder::add(Value a, Value b) { return arith::AddFOp::create(*this, a, b); }
 
 SmallVector<Value> GraphBuilder::split(Value input, ArrayRef<int64_t> widths) {
-  OpFoldResult batch = tensor::getMixedSize(*this, getLoc(), input, 0);
-  OpFoldResult seq = tensor::getMixedSize(*this, getLoc(), input, 1);
-  OpFoldResult zero = getIndexAttr(0), one = getIndexAttr(1);
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(*this, getLoc(), input);
+  SmallVector<OpFoldResult> offsets(sizes.size(), getIndexAttr(0)), strides(sizes.size(), getIndexAttr(1));
   SmallVector<Value> parts;
   int64_t first = 0;
   for (int64_t width : widths) {
-    parts.push_back(tensor::ExtractSliceOp::create(*this, withFeatures(input, width), input,
-                                                   ArrayRef<OpFoldResult>{zero, zero, getIndexAttr(first)},
-                                                   ArrayRef<OpFoldResult>{batch, seq, getIndexAttr(width)},
-                                                   ArrayRef<OpFoldResult>{one, one, one}));
+    offsets.back() = getIndexAttr(first);
+    sizes.back() = getIndexAttr(width);
+    parts.push_back(tensor::ExtractSliceOp::create(*this, withFeatures(input, width), input, offsets, sizes, strides));
     first += width;
   }
   return parts;

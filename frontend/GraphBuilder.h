@@ -44,6 +44,11 @@ struct Stack {
   llvm::SmallVector<mlir::Value, 4> tables; // anything else: rotary tables, slopes, biases
 };
 
+/// Which experts each token chose, and what they count: [batch, seq, chosen].
+struct Experts {
+  mlir::Value weights, indices;
+};
+
 /// What a family says about attention; see attn.attention.
 struct AttentionOptions {
   int64_t heads;
@@ -85,6 +90,9 @@ public:
   /// Whether the checkpoint has it.
   bool has(const llvm::Twine &name) const;
   mlir::Value parameter(const llvm::Twine &name, llvm::ArrayRef<int64_t> shape);
+  /// Tensors PREFIX + expert + PART of `shape [rows, K]` for every expert and part, as one parameter [experts, parts·rows, K].
+  mlir::Value expertParameter(llvm::StringRef prefix, llvm::ArrayRef<llvm::StringRef> parts, int64_t experts,
+                              llvm::ArrayRef<int64_t> shape);
   /// Rows of a parameter whose number the configuration does not give, 1 if there is none.
   int64_t rowsOf(const llvm::Twine &name) const;
   /// All problems with parameters.
@@ -107,19 +115,31 @@ public:
   mlir::Value rmsNorm(const llvm::Twine &name, mlir::Value input, double epsilon, int64_t groups = 1,
                       bool unitOffset = false);
 
+  //===--- Mixtures of experts ---===//
+
+  /// Each token's experts, the `chosen` largest of `logits [batch, seq, experts]`.
+  Experts route(mlir::Value logits, int64_t chosen);
+  /// `input [batch, seq, K]`, or `[batch, seq, chosen, K]`, times the weights of each token's experts: [batch, seq, chosen, N].
+  /// `weight [experts, K, N]` or, `transposed`, `[experts, N, K]`; `bias [experts, N]` or null.
+  mlir::Value expertLinear(mlir::Value input, mlir::Value weight, mlir::Value bias, const Experts &experts, bool transposed);
+  /// The weighted sum of `input [batch, seq, chosen, width]`.
+  mlir::Value combine(mlir::Value input, const Experts &experts);
+
   //===--- Ops without ---===//
 
   /// `input [..., K]`, `weight [K, N]` or, `transposed`, `[N, K]`; `bias [N]` or null.
   mlir::Value product(mlir::Value input, mlir::Value weight, mlir::Value bias, bool transposed);
   /// `activation(input)`, times `times` if that is not null.
   mlir::Value activation(mlir::Value input, attn::ActivationKind kind, mlir::Value times = {});
+  /// GPT-OSS's gated unit: quick_gelu(min(gate, limit)) · (clamp(up, -limit, limit) + 1).
+  mlir::Value clampedGate(mlir::Value gate, mlir::Value up, double limit);
   mlir::Value add(mlir::Value a, mlir::Value b);
   /// `value` as a tensor of this type, which is less static.
   mlir::Value cast(mlir::RankedTensorType type, mlir::Value value);
   mlir::Value scale(mlir::Value input, double by);
   /// cap · tanh(input / cap).
   mlir::Value softCap(mlir::Value input, double cap);
-  /// `input [batch, seq, features]` cut along its features into parts of these widths.
+  /// `input [..., features]` cut along its features into parts of these widths.
   llvm::SmallVector<mlir::Value> split(mlir::Value input, llvm::ArrayRef<int64_t> widths);
   /// The first token of `input [batch, seq, features]`: [batch, features].
   mlir::Value firstToken(mlir::Value input);
@@ -171,11 +191,16 @@ public:
   }
 
 private:
+  /// A parameter as an argument of a layer's function, and how callers load it.
+  struct Argument {
+    mlir::Value value;
+    std::function<mlir::Value()> load;
+  };
   /// A layer while its body is built.
   struct Layer {
     mlir::func::FuncOp func;
     std::string prefix;
-    llvm::MapVector<mlir::StringAttr, mlir::Value> parameters; // full name → argument
+    llvm::MapVector<mlir::StringAttr, Argument> arguments; // by full name
   };
   struct Function {
     mlir::func::FuncOp func;
@@ -186,7 +211,8 @@ private:
   std::string fullName(const llvm::Twine &name) const;
   /// A parameter of the module; adds it.
   mlir::RankedTensorType declare(llvm::StringRef name, llvm::ArrayRef<int64_t> shape);
-  mlir::Value load(llvm::StringRef name);
+  /// What `load` gives, or the argument that stands for it in a layer.
+  mlir::Value loaded(llvm::StringRef name, mlir::RankedTensorType type, std::function<mlir::Value()> load);
   /// The function equal to `func` that was there before, or `func`.
   mlir::func::FuncOp share(mlir::func::FuncOp func, llvm::StringRef name);
 
