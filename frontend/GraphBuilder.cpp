@@ -144,7 +144,7 @@ static Type storageType(MLIRContext *context, DType stored, StorageType wanted) 
   return Float32Type::get(context);
 }
 
-RankedTensorType GraphBuilder::declare(StringRef name, ArrayRef<int64_t> shape) {
+RankedTensorType GraphBuilder::declare(StringRef name, ArrayRef<int64_t> shape, bool f32) {
   RankedTensorType &type = declared[name];
   if (type)
     return type;
@@ -158,8 +158,8 @@ RankedTensorType GraphBuilder::declare(StringRef name, ArrayRef<int64_t> shape) 
     problems.add(where + "shape " + shapeText(shape) + ", got " + shapeText(tensor->shape));
   else if (!isFloat(tensor->dtype))
     problems.add(where + "type F64, F32, F16 or BF16, got " + quoted(tensor->dtypeName));
-  type = RankedTensorType::get(
-      shape, storageType(getContext(), tensor ? tensor->dtype : DType::F32, import.options.dtype));
+  StorageType wanted = f32 ? StorageType::F32 : import.options.dtype;
+  type = RankedTensorType::get(shape, storageType(getContext(), tensor ? tensor->dtype : DType::F32, wanted));
   OpBuilder builder(getContext());
   builder.setInsertionPoint(module.getBody(), llvm::find_if(*module.getBody(), llvm::IsaPred<func::FuncOp>));
   ml_program::GlobalOp::create(builder, NameLoc::get(getStringAttr(name)), name, type, /*is_mutable=*/false,
@@ -176,9 +176,9 @@ Value GraphBuilder::loaded(StringRef name, RankedTensorType type, std::function<
   return argument.value;
 }
 
-Value GraphBuilder::parameter(const Twine &name, ArrayRef<int64_t> shape) {
+Value GraphBuilder::parameter(const Twine &name, ArrayRef<int64_t> shape, bool f32) {
   std::string full = fullName(name);
-  RankedTensorType type = declare(full, shape);
+  RankedTensorType type = declare(full, shape, f32);
   return loaded(full, type, [this, full, type]() -> Value {
     return ml_program::GlobalLoadConstOp::create(*this, type, FlatSymbolRefAttr::get(getContext(), full));
   });

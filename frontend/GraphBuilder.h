@@ -89,7 +89,8 @@ public:
 
   /// Whether the checkpoint has it.
   bool has(const llvm::Twine &name) const;
-  mlir::Value parameter(const llvm::Twine &name, llvm::ArrayRef<int64_t> shape);
+  /// `f32`: in that type whatever ImportOptions::dtype says, as some operands must be.
+  mlir::Value parameter(const llvm::Twine &name, llvm::ArrayRef<int64_t> shape, bool f32 = false);
   /// Tensors PREFIX + expert + PART of `shape [rows, K]` for every expert and part, as one parameter [experts, parts·rows, K].
   mlir::Value expertParameter(llvm::StringRef prefix, llvm::ArrayRef<llvm::StringRef> parts, int64_t experts,
                               llvm::ArrayRef<int64_t> shape);
@@ -210,7 +211,7 @@ private:
   /// The tensor of the checkpoint that `name` stands for.
   std::string fullName(const llvm::Twine &name) const;
   /// A parameter of the module; adds it.
-  mlir::RankedTensorType declare(llvm::StringRef name, llvm::ArrayRef<int64_t> shape);
+  mlir::RankedTensorType declare(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, bool f32 = false);
   /// What `load` gives, or the argument that stands for it in a layer.
   mlir::Value loaded(llvm::StringRef name, mlir::RankedTensorType type, std::function<mlir::Value()> load);
   /// The function equal to `func` that was there before, or `func`.

@@ -4,6 +4,8 @@
 // alternate in one tensor.
 #include "frontend/families/Llama.h"
 
+#include "llvm/Support/FormatVariadic.h"
+
 using namespace mlir;
 using llvm::Twine;
 
@@ -17,13 +19,13 @@ public:
     if (chosen > experts)
       config.problem("expected 'num_experts_per_tok' of at most 'num_local_experts', got " + Twine(chosen) + " and " + Twine(experts));
     if (double alpha = config.number("swiglu_alpha", 0, 1e6, 1.702); alpha != 1.702)
-      config.problem("expected 'swiglu_alpha' to be 1.702, got " + Twine(alpha));
+      config.problem("expected 'swiglu_alpha' to be 1.702, got " + llvm::formatv("{0}", alpha).str());
     limit = config.number("swiglu_limit", 1e-6, 1e6, 7);
     if (activation != attn::ActivationKind::silu)
       config.problem("expected 'hidden_act' to be silu");
     qkvBias = outBias = config.flag("attention_bias", true);
     sinkLogits = true;
-    readLayerTypes(config.integer("sliding_window", 1, INT32_MAX, 128), [](int64_t index) { return index % 2 == 0; });
+    readWindows(config.integer("sliding_window", 1, INT32_MAX, 128), [](int64_t index) { return index % 2 == 0; });
     if (!config.find("rope_scaling"))
       config.setDefault("rope_parameters", llvm::json::Object{{"rope_type", "yarn"}, {"factor", 32}, {"truncate", false},
                                                               {"original_max_position_embeddings", 4096}});

@@ -75,7 +75,7 @@ Value Llama::layer(int64_t index, Value x, const Stack &stack) {
   if (windows[index])
     options.windowLeft = *windows[index] - 1;
   if (sinkLogits)
-    options.sinkLogits = b.parameter("self_attn.sinks", {heads});
+    options.sinkLogits = b.parameter("self_attn.sinks", {heads}, /*f32=*/true);
   Value out = b.at("self_attn").attention(stack, qkv[0], qkv[1], qkv[2], options);
   out = b.linear("self_attn.o_proj", out, width, outBias);
   if (!postNorms) {

@@ -17,7 +17,7 @@ public:
       config.problem("expected 'num_experts_per_tok' of at most 'num_local_experts', got " + Twine(chosen) + " and " + Twine(experts));
     int64_t window = config.integer("sliding_window", 1, INT32_MAX, INT32_MAX);
     bool hasWindow = config.find("sliding_window") != nullptr;
-    readLayerTypes(window, [&](int64_t) { return hasWindow; });
+    readWindows(window, [&](int64_t) { return hasWindow; });
     rotaries = {readRotary(config, headDim, context)};
   }
 
