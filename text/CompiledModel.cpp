@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 namespace attn::text {
 
@@ -16,9 +17,11 @@ namespace {
 struct TokenEntry {
   uint32_t number = 0;
   const attn_entry *entry = nullptr;
-  uint32_t ids = 0, logits = 0; ///< indices into the entry's inputs and outputs
-  int64_t maxTokens = 0;        ///< bound of `seq`
-  int64_t vocabulary = 0;
+  uint32_t ids = 0, article = 0, logits = 0; ///< indices into the entry's inputs and outputs
+  bool hasArticle = false;                   ///< forward of an encoder–decoder
+  int64_t maxTokens = 0, maxArticle = 0;     ///< bounds of `seq` and of the article's
+  int64_t maxBatch = 0;
+  int64_t vocabulary = 0; ///< 0: no logits (encode)
 };
 
 struct SessionFreer {
@@ -29,8 +32,10 @@ struct SessionFreer {
 class EntryRunner {
 public:
   Status create(const attn_library *library, const attn_model *model, const attn_host *host);
-  /// Runs on ids [1, n]; logits has room for [1, vocab] (rank 2) or [1, n, vocab] (rank 3).
-  Status run(const TokenEntry &entry, TokenId *ids, int64_t n, float *logits, attn_state *state);
+  /// Runs on ids [batch, n]; logits has room for [batch, vocab] (rank 2) or [batch, n, vocab] (rank 3). slots: [batch]
+  /// or null. article: of the one row, where the entry takes it.
+  Status run(const TokenEntry &entry, const TokenId *ids, int64_t batch, int64_t n, float *logits, attn_state *state,
+             const int32_t *slots, const std::vector<TokenId> *article = nullptr);
 
 private:
   std::unique_ptr<attn_session, SessionFreer> session;
@@ -44,20 +49,28 @@ public:
 
   int64_t contextLength() const override { return prefillEntry.maxTokens; }
   int64_t vocabularySize() const override { return prefillEntry.vocabulary; }
-  Status start(int64_t tokens) override;
-  Expected<const float *> prefill(const std::vector<TokenId> &ids) override;
-  Expected<const float *> decode(TokenId id) override;
+  int64_t encoderLength() const override { return encodeEntry.maxTokens; }
+  Status start(int32_t slots, int64_t capacity) override;
+  Status encode(int32_t slot, const std::vector<TokenId> &ids) override;
+  Expected<const float *> append(const std::vector<int32_t> &slots, const std::vector<TokenId> &ids) override;
+  Status fork(int32_t slot, int32_t of) override { return change(ATTN_STATE_FORK, slot, of); }
+  Status truncate(int32_t slot, int64_t tokens) override { return change(ATTN_STATE_TRUNCATE, slot, tokens); }
+  Status clear(int32_t slot) override {
+    return encoderLength() ? change(ATTN_STATE_CLEAR, slot, 0) : truncate(slot, 0);
+  }
 
 private:
+  Status change(attn_state_verb verb, int32_t slot, int64_t value);
+
   const attn_library *library = nullptr;
   const attn_model *model = nullptr;
   const attn_host *host = nullptr;
   EntryRunner runner;
-  TokenEntry prefillEntry, decodeEntry;
+  TokenEntry prefillEntry, decodeEntry, encodeEntry; ///< encodeEntry.entry is null without an encoder
   attn_state_memory state = {};
-  int64_t capacity = 0;       ///< of the state, in tokens
-  std::vector<float> logits;  ///< [vocab]
-  std::vector<TokenId> input; ///< the ABI takes pointers to mutable data
+  int32_t slots = 0;    ///< of the state
+  int64_t capacity = 0; ///< of each, in tokens
+  std::vector<float> logits; ///< [rows, vocab]
 };
 
 class UncachedModel : public StepModel {
@@ -67,18 +80,38 @@ public:
 
   int64_t contextLength() const override { return entry.maxTokens; }
   int64_t vocabularySize() const override { return entry.vocabulary; }
-  Status start(int64_t) override {
-    sequence.clear();
+  int64_t encoderLength() const override { return entry.maxArticle; }
+  Status start(int32_t slots, int64_t) override {
+    sequences.assign(static_cast<size_t>(slots), {});
     return {};
   }
-  Expected<const float *> prefill(const std::vector<TokenId> &ids) override;
-  Expected<const float *> decode(TokenId id) override { return prefill({id}); }
+  Status encode(int32_t slot, const std::vector<TokenId> &ids) override {
+    sequences[static_cast<size_t>(slot)].article = ids;
+    return {};
+  }
+  Expected<const float *> append(const std::vector<int32_t> &slots, const std::vector<TokenId> &ids) override;
+  Status fork(int32_t slot, int32_t of) override {
+    sequences[static_cast<size_t>(slot)] = sequences[static_cast<size_t>(of)];
+    return {};
+  }
+  Status truncate(int32_t slot, int64_t tokens) override {
+    sequences[static_cast<size_t>(slot)].ids.resize(static_cast<size_t>(tokens));
+    return {};
+  }
+  Status clear(int32_t slot) override {
+    sequences[static_cast<size_t>(slot)] = {};
+    return {};
+  }
 
 private:
+  struct Sequence {
+    std::vector<TokenId> article, ids;
+  };
+
   EntryRunner runner;
   TokenEntry entry;
-  std::vector<TokenId> sequence;
-  std::vector<float> logits; ///< [tokens or more, vocab]
+  std::vector<Sequence> sequences;
+  std::vector<float> whole, logits; ///< [tokens or more, vocab]; [rows, vocab]
 };
 
 } // namespace
@@ -105,8 +138,22 @@ static Expected<uint32_t> findTensor(const attn_tensor_info *infos, uint32_t n, 
   return Error{where + " has no '" + name + "'"};
 }
 
-/// Checks an entry against the contract in CompiledModel.h.
-static Expected<TokenEntry> findEntry(const attn_library *library, const char *name, int logitsRank, bool usesState) {
+/// Finds the input `name` and checks that it is ids [batch, seq].
+static Expected<uint32_t> findIds(const attn_entry *entry, const char *name, const std::string &where) {
+  Expected<uint32_t> ids = findTensor(entry->in, entry->n_in, name, where);
+  if (!ids)
+    return ids;
+  const attn_tensor_info &in = entry->in[*ids];
+  if (in.dtype.code != kDLInt || in.dtype.bits != 64 || in.dtype.lanes != 1 || in.rank != 2)
+    return Error{where + ": expected " + name + " of type int64 and rank 2, got " + attn_dtype_name(in.dtype) +
+                 " and rank " + std::to_string(in.rank)};
+  return ids;
+}
+
+/// Checks an entry against the contract in CompiledModel.h. logitsRank 0: it needs none. With an encoder the sequence is
+/// decoder_input_ids, but for encode itself.
+static Expected<TokenEntry> findEntry(const attn_library *library, const char *name, int logitsRank, bool usesState,
+                                      bool hasEncoder) {
   int64_t number = attn_library_find(library, name);
   if (number < 0) {
     std::string known;
@@ -119,30 +166,42 @@ static Expected<TokenEntry> findEntry(const attn_library *library, const char *n
   result.number = static_cast<uint32_t>(number);
   const attn_entry *entry = result.entry = attn_library_entry(library, result.number);
 
-  Expected<uint32_t> ids = findTensor(entry->in, entry->n_in, "input_ids", where);
+  const char *idsName = hasEncoder && logitsRank ? "decoder_input_ids" : "input_ids";
+  Expected<uint32_t> ids = findIds(entry, idsName, where);
   if (!ids)
     return ids.error();
-  Expected<uint32_t> logits = findTensor(entry->out, entry->n_out, "logits", where);
-  if (!logits)
-    return logits.error();
   result.ids = *ids;
-  result.logits = *logits;
-  const attn_tensor_info &in = entry->in[*ids], &out = entry->out[*logits];
-  if (in.dtype.code != kDLInt || in.dtype.bits != 64 || in.dtype.lanes != 1 || in.rank != 2)
-    return Error{where + ": expected input_ids of type int64 and rank 2, got " + attn_dtype_name(in.dtype) +
-                 " and rank " + std::to_string(in.rank)};
-  if (out.dtype.code != kDLFloat || out.dtype.bits != 32 || out.dtype.lanes != 1 || out.rank != logitsRank)
-    return Error{where + ": expected logits of type float32 and rank " + std::to_string(logitsRank) + ", got " +
-                 attn_dtype_name(out.dtype) + " and rank " + std::to_string(out.rank)};
+  result.maxBatch = upperBound(*entry, entry->in[*ids], 0);
+  result.maxTokens = upperBound(*entry, entry->in[*ids], 1);
+  result.hasArticle = hasEncoder && logitsRank && !usesState;
+  if (result.hasArticle) {
+    Expected<uint32_t> article = findIds(entry, "input_ids", where);
+    if (!article)
+      return article.error();
+    result.article = *article;
+    result.maxArticle = upperBound(*entry, entry->in[*article], 1);
+  }
+  if (logitsRank) {
+    Expected<uint32_t> logits = findTensor(entry->out, entry->n_out, "logits", where);
+    if (!logits)
+      return logits.error();
+    result.logits = *logits;
+    const attn_tensor_info &out = entry->out[*logits];
+    if (out.dtype.code != kDLFloat || out.dtype.bits != 32 || out.dtype.lanes != 1 || out.rank != logitsRank)
+      return Error{where + ": expected logits of type float32 and rank " + std::to_string(logitsRank) + ", got " +
+                   attn_dtype_name(out.dtype) + " and rank " + std::to_string(out.rank)};
+    result.vocabulary = out.dims[logitsRank - 1];
+    if (result.vocabulary <= 0)
+      return Error{where + ": expected a fixed vocabulary, the last dimension of logits"};
+  }
   for (uint32_t i = 0; i < entry->n_in; ++i)
-    if (i != *ids && !(entry->in[i].flags & ATTN_TENSOR_OPTIONAL))
-      return Error{where + ": input " + inQuotes(entry->in[i].name) + " is required, only input_ids is given"};
+    if (i != result.ids && !(result.hasArticle && i == result.article) &&
+        !(entry->in[i].flags & ATTN_TENSOR_OPTIONAL))
+      return Error{where + ": input " + inQuotes(entry->in[i].name) + " is required, only " +
+                   (result.hasArticle ? "input_ids and " : "") + idsName +
+                   (result.hasArticle ? " are given" : " is given")};
   if (usesState != (entry->uses_state != 0))
     return Error{where + (usesState ? " does not use a state" : " needs a state")};
-  result.maxTokens = upperBound(*entry, in, 1);
-  result.vocabulary = out.dims[logitsRank - 1];
-  if (result.vocabulary <= 0)
-    return Error{where + ": expected a fixed vocabulary, the last dimension of logits"};
   return result;
 }
 
@@ -155,39 +214,53 @@ Status EntryRunner::create(const attn_library *library, const attn_model *model,
   return {};
 }
 
-static DLTensor denseTensor(void *data, const attn_tensor_info &info, int64_t *shape) {
-  DLTensor tensor = {};
-  tensor.data = data;
-  tensor.device = {kDLCPU, 0};
-  tensor.ndim = info.rank;
-  tensor.dtype = info.dtype;
-  tensor.shape = shape;
-  return tensor;
-}
+namespace {
 
-Status EntryRunner::run(const TokenEntry &entry, TokenId *ids, int64_t n, float *logits, attn_state *state) {
-  const attn_tensor_info &in = entry.entry->in[entry.ids], &out = entry.entry->out[entry.logits];
-  int64_t idsShape[2] = {1, n};
-  int64_t logitsShape[3] = {1, out.rank == 3 ? n : entry.vocabulary, entry.vocabulary};
-  DLTensor idsTensor = denseTensor(ids, in, idsShape), logitsTensor = denseTensor(logits, out, logitsShape);
-  // DLPack 1.2 wants strides even for contiguous tensors.
-  int64_t idsStrides[2] = {n, 1};
-  int64_t logitsStrides[3] = {out.rank == 3 ? n * entry.vocabulary : entry.vocabulary,
-                              out.rank == 3 ? entry.vocabulary : 1, 1};
-  idsTensor.strides = idsStrides;
-  logitsTensor.strides = logitsStrides;
-  std::vector<const DLTensor *> inputs(entry.entry->n_in, nullptr);
-  std::vector<DLTensor *> outputs(entry.entry->n_out, nullptr);
-  inputs[entry.ids] = &idsTensor;
-  outputs[entry.logits] = &logitsTensor;
+/// A contiguous tensor that points into itself for its shape. DLPack 1.2 wants strides even for contiguous tensors.
+struct DenseTensor {
+  DLTensor tensor = {};
+  int64_t shape[3], strides[3];
+
+  DenseTensor(const void *data, const attn_tensor_info &info, int64_t d0, int64_t d1, int64_t d2 = 1)
+      : shape{d0, d1, d2}, strides{d1 * d2, d2, 1} {
+    tensor.data = const_cast<void *>(data); // the ABI takes pointers to mutable data; inputs are not written
+    tensor.device = {kDLCPU, 0};
+    tensor.ndim = info.rank;
+    tensor.dtype = info.dtype;
+    tensor.shape = shape;
+    tensor.strides = strides;
+  }
+  DenseTensor(const DenseTensor &) = delete;
+};
+
+} // namespace
+
+Status EntryRunner::run(const TokenEntry &entry, const TokenId *ids, int64_t batch, int64_t n, float *logits,
+                        attn_state *state, const int32_t *slots, const std::vector<TokenId> *article) {
+  const attn_entry &info = *entry.entry;
+  std::vector<const DLTensor *> inputs(info.n_in, nullptr);
+  std::vector<DLTensor *> outputs(info.n_out, nullptr);
+  DenseTensor idsTensor(ids, info.in[entry.ids], batch, n);
+  inputs[entry.ids] = &idsTensor.tensor;
+  std::optional<DenseTensor> articleTensor, logitsTensor;
+  if (entry.hasArticle) {
+    articleTensor.emplace(article->data(), info.in[entry.article], 1, static_cast<int64_t>(article->size()));
+    inputs[entry.article] = &articleTensor->tensor;
+  }
+  if (entry.vocabulary) {
+    const attn_tensor_info &out = info.out[entry.logits];
+    logitsTensor.emplace(logits, out, batch, out.rank == 3 ? n : entry.vocabulary, out.rank == 3 ? entry.vocabulary : 1);
+    outputs[entry.logits] = &logitsTensor->tensor;
+  }
 
   attn_call call = {};
   call.size = sizeof call;
-  call.n_in = entry.entry->n_in;
-  call.n_out = entry.entry->n_out;
+  call.n_in = info.n_in;
+  call.n_out = info.n_out;
   call.in = inputs.data();
   call.out = outputs.data();
   call.state = state;
+  call.slots = slots;
   attn_error error = emptyError();
   if (attn_session_run(session.get(), entry.number, &call, &error) != ATTN_OK)
     return errorOf(error);
@@ -197,10 +270,17 @@ Status EntryRunner::run(const TokenEntry &entry, TokenId *ids, int64_t n, float 
 Expected<std::unique_ptr<StepModel>> CachedModel::create(const attn_library *library, const attn_model *model,
                                                          const attn_host *host) {
   auto result = std::make_unique<CachedModel>();
-  Expected<TokenEntry> prefill = findEntry(library, "prefill", 2, /*usesState=*/true);
+  bool hasEncoder = attn_library_find(library, "encode") >= 0;
+  if (hasEncoder) {
+    Expected<TokenEntry> encode = findEntry(library, "encode", 0, /*usesState=*/true, hasEncoder);
+    if (!encode)
+      return encode.error();
+    result->encodeEntry = *encode;
+  }
+  Expected<TokenEntry> prefill = findEntry(library, "prefill", 2, /*usesState=*/true, hasEncoder);
   if (!prefill)
     return prefill.error();
-  Expected<TokenEntry> decode = findEntry(library, "decode", 2, /*usesState=*/true);
+  Expected<TokenEntry> decode = findEntry(library, "decode", 2, /*usesState=*/true, hasEncoder);
   if (!decode)
     return decode.error();
   if (prefill->vocabulary != decode->vocabulary)
@@ -213,49 +293,62 @@ Expected<std::unique_ptr<StepModel>> CachedModel::create(const attn_library *lib
   result->host = host;
   result->prefillEntry = *prefill;
   result->decodeEntry = *decode;
-  result->logits.resize(static_cast<size_t>(prefill->vocabulary));
   return std::unique_ptr<StepModel>(std::move(result));
 }
 
-Status CachedModel::start(int64_t tokens) {
+Status CachedModel::change(attn_state_verb verb, int32_t slot, int64_t value) {
   attn_error error = emptyError();
-  if (state.state && tokens <= capacity) {
-    int64_t unused = 0;
-    if (library->state_op(model, state.state, ATTN_STATE_TRUNCATE, /*slot=*/0, /*value=*/0, &unused, &error) != ATTN_OK)
-      return errorOf(error);
-    return {};
-  }
-  attn_state_free(host, &state);
-  capacity = 0;
-  if (attn_state_create(library, model, host, /*slots=*/1, static_cast<uint64_t>(tokens), /*page=*/0, &state, &error) !=
-      ATTN_OK)
+  int64_t unused = 0;
+  if (library->state_op(model, state.state, verb, static_cast<uint32_t>(slot), value, &unused, &error) != ATTN_OK)
     return errorOf(error);
-  capacity = tokens;
   return {};
 }
 
-Expected<const float *> CachedModel::prefill(const std::vector<TokenId> &ids) {
-  // In pieces: memory for activations stays bounded, and the cache makes the bits the same.
-  constexpr size_t kPiece = 1024;
-  input = ids;
-  for (size_t at = 0; at == 0 || at < input.size(); at += kPiece)
-    if (Status status = runner.run(prefillEntry, input.data() + at,
-                                   static_cast<int64_t>(std::min(kPiece, input.size() - at)), logits.data(), state.state);
-        !status)
-      return status.error();
-  return logits.data();
+Status CachedModel::start(int32_t wantedSlots, int64_t tokens) {
+  attn_error error = emptyError();
+  if (state.state && wantedSlots <= slots && tokens <= capacity) {
+    for (int32_t slot = 0; slot < wantedSlots; ++slot)
+      if (Status status = clear(slot); !status)
+        return status;
+    return {};
+  }
+  attn_state_free(host, &state);
+  capacity = slots = 0;
+  if (attn_state_create(library, model, host, static_cast<uint32_t>(wantedSlots), static_cast<uint64_t>(tokens),
+                        /*page=*/0, &state, &error) != ATTN_OK)
+    return errorOf(error);
+  capacity = tokens;
+  slots = wantedSlots;
+  return {};
 }
 
-Expected<const float *> CachedModel::decode(TokenId id) {
-  if (Status status = runner.run(decodeEntry, &id, 1, logits.data(), state.state); !status)
-    return status.error();
+Status CachedModel::encode(int32_t slot, const std::vector<TokenId> &ids) {
+  return runner.run(encodeEntry, ids.data(), 1, static_cast<int64_t>(ids.size()), nullptr, state.state, &slot);
+}
+
+Expected<const float *> CachedModel::append(const std::vector<int32_t> &rows, const std::vector<TokenId> &ids) {
+  int64_t batch = static_cast<int64_t>(rows.size()), n = static_cast<int64_t>(ids.size()) / batch;
+  size_t vocabulary = static_cast<size_t>(prefillEntry.vocabulary);
+  if (logits.size() < rows.size() * vocabulary)
+    logits.resize(rows.size() * vocabulary);
+  const TokenEntry &entry = n == 1 ? decodeEntry : prefillEntry;
+  // In pieces: memory for activations stays bounded, and the cache makes the bits the same.
+  constexpr int64_t kPiece = 1024;
+  int64_t most = n == 1 ? entry.maxBatch : 1;
+  for (int64_t row = 0; row < batch; row += most)
+    for (int64_t at = 0; at < n; at += kPiece)
+      if (Status status = runner.run(entry, ids.data() + row * n + at, std::min(most, batch - row), std::min(kPiece, n - at),
+                                     logits.data() + static_cast<size_t>(row) * vocabulary, state.state, &rows[static_cast<size_t>(row)]);
+          !status)
+        return status.error();
   return logits.data();
 }
 
 Expected<std::unique_ptr<StepModel>> UncachedModel::create(const attn_library *library, const attn_model *model,
                                                            const attn_host *host) {
   auto result = std::make_unique<UncachedModel>();
-  Expected<TokenEntry> forward = findEntry(library, "forward", 3, /*usesState=*/false);
+  bool hasEncoder = attn_library_find(library, "encode") >= 0;
+  Expected<TokenEntry> forward = findEntry(library, "forward", 3, /*usesState=*/false, hasEncoder);
   if (!forward)
     return forward.error();
   if (Status status = result->runner.create(library, model, host); !status)
@@ -264,19 +357,29 @@ Expected<std::unique_ptr<StepModel>> UncachedModel::create(const attn_library *l
   return std::unique_ptr<StepModel>(std::move(result));
 }
 
-Expected<const float *> UncachedModel::prefill(const std::vector<TokenId> &ids) {
-  sequence.insert(sequence.end(), ids.begin(), ids.end());
-  size_t rows = sequence.size(), vocabulary = static_cast<size_t>(entry.vocabulary);
-  if (rows > std::numeric_limits<size_t>::max() / sizeof(float) / vocabulary)
-    return Error{"logits of " + std::to_string(rows) + " tokens do not fit memory"};
-  // Room for twice as many, so that one token more does not copy; the old logits need not be kept.
-  if (logits.size() < rows * vocabulary) {
-    logits = {};
-    logits.resize(std::min<size_t>(2 * rows, std::max<size_t>(rows, contextLength())) * vocabulary);
+Expected<const float *> UncachedModel::append(const std::vector<int32_t> &rows, const std::vector<TokenId> &ids) {
+  size_t vocabulary = static_cast<size_t>(entry.vocabulary), n = ids.size() / rows.size();
+  if (logits.size() < rows.size() * vocabulary)
+    logits.resize(rows.size() * vocabulary);
+  for (size_t row = 0; row < rows.size(); ++row) {
+    Sequence &sequence = sequences[static_cast<size_t>(rows[row])];
+    auto begin = ids.begin() + static_cast<ptrdiff_t>(row * n);
+    sequence.ids.insert(sequence.ids.end(), begin, begin + static_cast<ptrdiff_t>(n));
+    size_t tokens = sequence.ids.size();
+    if (tokens > std::numeric_limits<size_t>::max() / sizeof(float) / vocabulary)
+      return Error{"logits of " + std::to_string(tokens) + " tokens do not fit memory"};
+    // Room for twice as many, so that one token more does not copy; the old logits need not be kept.
+    if (whole.size() < tokens * vocabulary) {
+      whole = {};
+      whole.resize(std::min(2 * tokens, std::max(tokens, static_cast<size_t>(contextLength()))) * vocabulary);
+    }
+    if (Status status = runner.run(entry, sequence.ids.data(), 1, static_cast<int64_t>(tokens), whole.data(), nullptr,
+                                   nullptr, &sequence.article);
+        !status)
+      return status.error();
+    std::copy_n(whole.data() + (tokens - 1) * vocabulary, vocabulary, logits.data() + row * vocabulary);
   }
-  if (Status status = runner.run(entry, sequence.data(), static_cast<int64_t>(rows), logits.data(), nullptr); !status)
-    return status.error();
-  return logits.data() + (rows - 1) * vocabulary;
+  return logits.data();
 }
 
 Expected<std::unique_ptr<StepModel>> createCachedModel(const attn_library *library, const attn_model *model,

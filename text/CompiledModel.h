@@ -1,18 +1,24 @@
 //===- CompiledModel.h - Steps of a compiled model file --------------------------------------------------===//
 //
-// Runs the entries of a compiled language model (attn_abi.h) one sequence at a time. The entries' contract:
+// Runs the entries of a compiled language model (attn_abi.h). The entries' contract:
 //
 //   forward  input_ids [batch, seq] i64 -> logits [batch, seq, vocab] f32
 //   prefill  input_ids [batch, seq] i64 -> logits [batch, vocab] f32 of the last token; appends to the state
 //   decode   as prefill, seq = 1
 //
-// Other inputs must be optional and are left out: the model then sees plain positions and no padding.
+// and of an encoder–decoder, which is known by its entry `encode`:
+//
+//   encode   input_ids [batch, seq] i64; fills the cross part of the state
+//   forward, prefill, decode: the sequence is decoder_input_ids; forward takes input_ids, too
+//
+// Other inputs must be optional and are left out: the model then sees plain positions and no padding. Sequences of one
+// length share a run, each in a slot of its own.
 //
 //===--------------------------------------------------------------------------------------------------===//
 #ifndef ATTN_TEXT_COMPILEDMODEL_H
 #define ATTN_TEXT_COMPILEDMODEL_H
 
-#include "Generator.h"
+#include "StepModel.h"
 #include "runtime/attn_runtime.h"
 
 #include <memory>
@@ -25,7 +31,7 @@ namespace attn::text {
 Expected<std::unique_ptr<StepModel>> createCachedModel(const attn_library *library, const attn_model *model,
                                                        const attn_host *host);
 
-/// Runs forward on the whole sequence at every step; needs no state. Otherwise as createCachedModel.
+/// Runs forward on each whole sequence at every step; needs no state. Otherwise as createCachedModel.
 Expected<std::unique_ptr<StepModel>> createUncachedModel(const attn_library *library, const attn_model *model,
                                                          const attn_host *host);
 

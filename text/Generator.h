@@ -2,69 +2,54 @@
 #ifndef ATTN_TEXT_GENERATOR_H
 #define ATTN_TEXT_GENERATOR_H
 
-#include "Expected.h"
-#include "TokenizerParts.h"
-
-#include <functional>
-#include <vector>
+#include "Search.h"
 
 namespace attn::text {
 
-/// A model that reads one sequence, token by token. CompiledModel.h makes one from a compiled file.
-class StepModel {
-public:
-  virtual ~StepModel() = default;
-  /// Most tokens a sequence can hold.
-  virtual int64_t contextLength() const = 0;
-  /// Length of a row of logits.
-  virtual int64_t vocabularySize() const = 0;
-  /// Forgets the sequence; the next one holds at most `capacity` tokens (<= contextLength()).
-  virtual Status start(int64_t capacity) = 0;
-  /// Appends tokens (at least one) and returns the logits [vocabularySize] after the last; they stay valid
-  /// until the next call.
-  virtual Expected<const float *> prefill(const std::vector<TokenId> &ids) = 0;
-  /// Appends one token; otherwise as prefill.
-  virtual Expected<const float *> decode(TokenId id) = 0;
+struct Generation {
+  std::vector<TokenId> ids; ///< without the token that ended the text
+  StopReason reason = StopReason::Stopped;
+  double score = 0;             ///< beam search: sum of log-probabilities over (new tokens)^lengthPenalty
+  int64_t reusedTokens = 0;     ///< of the prompt, found in another sequence
+  double firstTokenSeconds = 0; ///< from its turn to the first new token's logits
+  double decodeSeconds = 0;     ///< in the decode steps that it took part in
+  int64_t decodeSteps = 0;
 };
 
 struct GenerateOptions {
   int64_t maxNewTokens = 128;
-  std::vector<TokenId> eosIds; ///< any of them ends the text; it is not part of the result
-  /// Called with each new token; returning false ends the text after it.
-  std::function<bool(TokenId)> onToken;
+  SearchOptions search;
+  /// What the decoder of an encoder–decoder starts with: decoder_start_token_id.
+  std::vector<TokenId> decoderStart;
+  /// Most sequences (prompts times beams) in one step. A beam search takes its beams in any case.
+  int64_t maxSequences = 16;
+  /// Called with each new token of prompt number `prompt`; returning false ends everything after it. Beam search: called
+  /// with all tokens when the prompt's text has been found.
+  std::function<bool(size_t prompt, TokenId)> onToken;
+  /// Called when the text of a prompt has ended, but not after a stop.
+  std::function<void(size_t prompt, const Generation &)> onEnd;
   /// Asked when a step fails: true means that the failure is a cancellation, not an error.
   std::function<bool()> cancelled;
 };
 
-enum class StopReason { EndOfText, MaxNewTokens, ContextFull, Stopped };
-
-struct Generation {
-  std::vector<TokenId> ids;
-  StopReason reason = StopReason::MaxNewTokens;
-  double firstTokenSeconds = 0; ///< from the start to the first new token's logits
-  double decodeSeconds = 0;     ///< in all decode steps
-  int64_t decodeSteps = 0;
-};
-
-/// Greedy search: always the token with the largest logit, the lowest id among equals.
+/// Continues prompts. Those that share a step keep their lengths (no padding), so each gets the tokens that it gets
+/// alone; what a prompt shares with a sequence that is still there is not computed again.
 class Generator {
 public:
   explicit Generator(StepModel &model) : model(model) {}
 
-  /// Continues `prompt`. Errors, before anything runs: "the prompt has no tokens", "the prompt has N tokens, the
-  /// model's context holds M", "token id N of the prompt is outside the model's vocabulary of M"; afterwards
-  /// those of the model, and "logits of token N are not a number".
+  /// One result per prompt. Errors, before anything runs: those of `check` and of SearchOptions::check; afterwards those
+  /// of the model and of the search. After a stop or a cancellation: what there is so far.
+  Expected<std::vector<Generation>> run(const std::vector<std::vector<TokenId>> &prompts, const GenerateOptions &options);
   Expected<Generation> run(const std::vector<TokenId> &prompt, const GenerateOptions &options);
 
-  /// The checks that run makes before anything runs.
+  /// "the prompt has no tokens", "the prompt has N tokens, the model's context holds M", "token id N of the prompt is
+  /// outside the model's vocabulary of M".
   Status check(const std::vector<TokenId> &prompt) const;
 
 private:
   StepModel &model;
 };
-
-/// Index of the largest of `size` (>= 1) logits, the lowest among equals. Error: a logit is NaN.
-Expected<TokenId> argmax(const float *logits, int64_t size);
 
 } // namespace attn::text
 

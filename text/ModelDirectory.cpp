@@ -4,6 +4,7 @@
 
 #include "Json.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <sys/stat.h>
 
@@ -23,21 +24,6 @@ static Expected<nlohmann::json> loadOptional(const std::string &path) {
   if (Status status = JsonRef(*value, path).expectObject(); !status)
     return status.error();
   return value;
-}
-
-/// eos_token_id: a number, a list of numbers, or null.
-static Expected<std::vector<TokenId>> readEosIds(const JsonRef &member) {
-  std::vector<TokenId> result;
-  if (member.isNull())
-    return result;
-  size_t n = member->is_array() ? member->size() : 1;
-  for (size_t i = 0; i < n; ++i) {
-    Expected<int64_t> id = (member->is_array() ? member.at(i) : member).id();
-    if (!id)
-      return id.error();
-    result.push_back(*id);
-  }
-  return result;
 }
 
 static Expected<std::vector<TemplatePiece>> readTemplate(const JsonRef &list, const Tokenizer &tokenizer) {
@@ -66,12 +52,15 @@ static Expected<std::vector<TemplatePiece>> readTemplate(const JsonRef &list, co
   return result;
 }
 
-Expected<ModelDirectory> ModelDirectory::load(const std::string &directory) {
+Expected<ModelDirectory> ModelDirectory::load(const std::string &directory, bool withTokenizer) {
   std::string prefix = directory.empty() || directory.back() == '/' ? directory : directory + "/";
-  Expected<Tokenizer> tokenizer = Tokenizer::load(prefix + "tokenizer.json");
-  if (!tokenizer)
-    return tokenizer.error();
-  ModelDirectory result{*tokenizer, {}, std::nullopt, {}};
+  ModelDirectory result;
+  if (withTokenizer) {
+    Expected<Tokenizer> tokenizer = Tokenizer::load(prefix + "tokenizer.json");
+    if (!tokenizer)
+      return tokenizer.error();
+    result.tokenizer = std::move(*tokenizer);
+  }
 
   std::string configPath = prefix + "config.json", generationPath = prefix + "generation_config.json";
   Expected<nlohmann::json> config = loadOptional(configPath), generation = loadOptional(generationPath);
@@ -80,43 +69,62 @@ Expected<ModelDirectory> ModelDirectory::load(const std::string &directory) {
   if (!generation)
     return generation.error();
   JsonRef configRoot(*config, configPath), generationRoot(*generation, generationPath);
-
-  JsonRef eos = generationRoot.get("eos_token_id");
-  Expected<std::vector<TokenId>> eosIds = readEosIds(eos.isNull() ? configRoot.get("eos_token_id") : eos);
-  if (!eosIds)
-    return eosIds.error();
-  result.eosIds = *eosIds;
-
   JsonRef task = configRoot.get("task_specific_params").get("summarization");
-  JsonRef limit = task.get("max_new_tokens");
-  if (limit.isNull())
-    limit = generationRoot.get("max_new_tokens");
-  if (!limit.isNull()) {
-    Expected<int64_t> value = limit.id();
-    if (!value)
-      return value.error();
-    result.maxNewTokens = *value;
+
+  Expected<GenerationConfig> settings = GenerationConfig::read({task, generationRoot, configRoot});
+  if (!settings)
+    return settings.error();
+  result.generation = std::move(*settings);
+  if (JsonRef textPrefix = task.get("prefix"); !textPrefix.isNull()) {
+    Expected<std::string> text = textPrefix.string();
+    if (!text)
+      return text.error();
+    result.prefix = std::move(*text);
   }
-  Expected<std::vector<TemplatePiece>> promptTemplate = readTemplate(task.get("template"), *tokenizer);
-  if (!promptTemplate)
-    return promptTemplate.error();
-  result.promptTemplate = *promptTemplate;
+  if (result.tokenizer) {
+    Expected<std::vector<TemplatePiece>> promptTemplate = readTemplate(task.get("template"), *result.tokenizer);
+    if (!promptTemplate)
+      return promptTemplate.error();
+    result.promptTemplate = std::move(*promptTemplate);
+  }
   return result;
 }
 
-Expected<std::vector<TokenId>> ModelDirectory::encodePrompt(std::string_view text, bool useTemplate,
-                                                            bool strict) const {
-  bool templated = useTemplate && !promptTemplate.empty();
-  Expected<std::vector<TokenId>> article = tokenizer.encode(text, {strict, /*addSpecialTokens=*/!templated});
-  if (!article || !templated)
+Expected<std::vector<TokenId>> ModelDirectory::encodePrompt(std::string_view text, bool useTemplate, bool strict,
+                                                            int64_t maxTokens) const {
+  std::string prefixed;
+  if (useTemplate && !prefix.empty())
+    text = prefixed = prefix + std::string(text);
+  Expected<std::vector<TokenId>> article = tokenizer->encode(text, {strict, /*addSpecialTokens=*/false});
+  if (!article)
     return article;
-  std::vector<TokenId> result;
-  for (const TemplatePiece &piece : promptTemplate) {
-    if (piece.isArticle)
-      result.insert(result.end(), article->begin(), article->end());
-    else
-      result.push_back(piece.id);
+  std::vector<TokenId> before, after;
+  if (useTemplate && !promptTemplate.empty()) {
+    bool behind = false;
+    for (const TemplatePiece &piece : promptTemplate) {
+      if (!piece.isArticle)
+        (behind ? after : before).push_back(piece.id);
+      behind |= piece.isArticle;
+    }
+  } else {
+    // What the post_processor puts around the text.
+    Expected<std::vector<TokenId>> whole = tokenizer->encode(text, {strict, /*addSpecialTokens=*/true});
+    if (!whole)
+      return whole;
+    auto at = std::search(whole->begin(), whole->end(), article->begin(), article->end());
+    if (static_cast<int64_t>(whole->size()) <= maxTokens || at == whole->end())
+      return whole;
+    before.assign(whole->begin(), at);
+    after.assign(at + static_cast<ptrdiff_t>(article->size()), whole->end());
   }
+  int64_t room = maxTokens - static_cast<int64_t>(before.size() + after.size());
+  if (room < 1)
+    return Error{std::to_string(maxTokens) + " tokens leave no room for the prompt"};
+  if (static_cast<int64_t>(article->size()) > room)
+    article->resize(static_cast<size_t>(room));
+  std::vector<TokenId> result = std::move(before);
+  result.insert(result.end(), article->begin(), article->end());
+  result.insert(result.end(), after.begin(), after.end());
   return result;
 }
 

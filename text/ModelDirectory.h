@@ -2,6 +2,7 @@
 #ifndef ATTN_TEXT_MODELDIRECTORY_H
 #define ATTN_TEXT_MODELDIRECTORY_H
 
+#include "GenerationConfig.h"
 #include "Tokenizer.h"
 
 namespace attn::text {
@@ -14,16 +15,21 @@ struct TemplatePiece {
 
 /// A directory with tokenizer.json and, optionally, config.json and generation_config.json.
 struct ModelDirectory {
-  Tokenizer tokenizer;
-  std::vector<TokenId> eosIds;               ///< eos_token_id of generation_config.json, else of config.json
-  std::optional<int64_t> maxNewTokens;       ///< of the summarization task, else of generation_config.json
+  std::optional<Tokenizer> tokenizer;        ///< there, unless the directory was loaded without
+  GenerationConfig generation;               ///< of the summarization task, generation_config.json, config.json: the
+                                             ///< first that has a setting
+  std::string prefix;                        ///< task_specific_params.summarization.prefix: text before the user's
   std::vector<TemplatePiece> promptTemplate; ///< task_specific_params.summarization.template; empty: none
 
-  /// Errors start with the file: those of Tokenizer::load, of JSON, and unknown tokens in the template.
-  static Expected<ModelDirectory> load(const std::string &directory);
+  /// Errors start with the file: those of Tokenizer::load, of JSON, of GenerationConfig::read, and unknown tokens in the
+  /// template. Without a tokenizer there is no template either.
+  static Expected<ModelDirectory> load(const std::string &directory, bool withTokenizer = true);
 
-  /// Ids of a prompt around `text`. With a template the text's own ids are without the post_processor's tokens.
-  Expected<std::vector<TokenId>> encodePrompt(std::string_view text, bool useTemplate, bool strict) const;
+  /// Ids of a prompt around `text`. With a template the text's own ids are without the post_processor's tokens. A prompt
+  /// of more than `maxTokens` loses the end of its text, not what is around it. The directory was loaded with its
+  /// tokenizer. Errors: those of Tokenizer::encode, "N tokens leave no room for the prompt".
+  Expected<std::vector<TokenId>> encodePrompt(std::string_view text, bool useTemplate, bool strict,
+                                              int64_t maxTokens = INT64_MAX) const;
 };
 
 } // namespace attn::text

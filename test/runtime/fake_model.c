@@ -260,6 +260,15 @@ static int32_t fake_state_op(const attn_model *model, attn_state *state, attn_st
                      (long long)state->length[slot]);
     state->length[slot] = value;
     return ATTN_OK;
+  case ATTN_STATE_COPY:
+  case ATTN_STATE_FORK:
+    if (value < 0 || (uint64_t)value >= state->slots)
+      return failure(error, ATTN_RANGE, "expected a slot below %llu, got %lld", (unsigned long long)state->slots,
+                     (long long)value);
+    memmove(state->ids + slot * state->capacity, state->ids + (uint64_t)value * state->capacity,
+            (size_t)state->length[value] * sizeof(int64_t));
+    state->length[slot] = state->length[value];
+    return ATTN_OK;
   default: return failure(error, ATTN_UNSUPPORTED, "not in the fake model");
   }
 }

@@ -6,6 +6,7 @@
 //===--------------------------------------------------------------------------------------------------===//
 
 #include "text/CompiledModel.h"
+#include "text/Generator.h"
 
 #include <gtest/gtest.h>
 

@@ -124,7 +124,7 @@ TEST_F(GenerateTool, Interrupt) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   fcntl(ends[1], F_SETPIPE_SZ, 4096);
-  std::vector<std::string> arguments = {ATTN_TEST_GENERATE, ATTN_TEST_FAKE_MODEL, "--tokenizer", files.path()};
+  std::vector<std::string> arguments = {ATTN_TEST_GENERATE, ATTN_TEST_FAKE_MODEL, "--tokenizer", files.path(), "--batch=4"};
   for (int i = 0; i < 20000; ++i)
     arguments.push_back("--prompt=ab");
   std::vector<char *> pointers;

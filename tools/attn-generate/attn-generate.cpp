@@ -1,146 +1,16 @@
 //===- attn-generate.cpp - Writes text with a compiled model ---------------------------------------------===//
 
+#include "Options.h"
+
 #include "text/CompiledModel.h"
-#include "text/Json.h"
-#include "text/ModelDirectory.h"
 
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <unistd.h>
 
 using namespace attn::text;
-
-static const char help[] = R"(attn-generate: continue a prompt with a compiled model (greedy)
-
-usage: attn-generate MODEL.so --tokenizer DIR (--prompt TEXT | --prompt-file FILE)... [options]
-
-  --tokenizer DIR     the model directory: tokenizer.json, config.json, generation_config.json
-  --prompt TEXT       the prompt; may be repeated, prompts are answered one after the other
-  --prompt-file FILE  a prompt from a file ('-': standard input), without its last line end; may be repeated
-  -n N                at most N new tokens (default: max_new_tokens of the model directory, otherwise 128)
-  --threads N         threads to use (default: all CPUs of this process)
-  --variant V         use the code for this instruction set (attn-run MODEL.so --describe lists them)
-  --no-cache          run the whole sequence for every token, with the entry 'forward'
-  --no-template       give the prompt as it is, without the template in config.json
-  --replace-invalid   read invalid UTF-8 as U+FFFD instead of refusing it
-  --ids               print token ids instead of text
-  -v                  print tokens, times and why the text ended to standard error
-  --help              this text
-
-Standard output gets the new text of each prompt, as it comes, and a line end after it; nothing else.
-Exit status: 0, 1 on an error, 130 after Ctrl-C.
-
-Examples:
-  attnc examples/summarizer -o summarizer.so
-  attn-generate summarizer.so --tokenizer examples/summarizer --prompt "This package contains tools to …"
-  attn-generate summarizer.so --tokenizer examples/summarizer --prompt-file a.txt --prompt-file b.txt -n 20 -v
-  attn-generate summarizer.so --tokenizer examples/summarizer --prompt-file - --ids < article.txt
-)";
-
-/// A prompt as text and where it came from, for messages.
-struct Prompt {
-  std::string text, source;
-  std::vector<TokenId> ids;
-};
-
-struct Options {
-  std::string model, tokenizer, variant;
-  std::vector<Prompt> prompts;
-  int64_t maxNewTokens = 0; ///< 0: not given
-  int64_t threads = 0;      ///< 0: not given
-  bool noCache = false, noTemplate = false, replaceInvalid = false, ids = false, verbose = false, help = false;
-};
-
-/// Longest prompt read from a file; far more than any context holds.
-static constexpr uint64_t maxPromptBytes = uint64_t(1) << 30;
-
-static Expected<int64_t> readNumber(const std::string &flag, const std::string &text, int64_t max) {
-  int64_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > max)
-    return Error{flag + ": expected a number of 1 to " + std::to_string(max) + ", got " + inQuotes(text)};
-  return value;
-}
-
-static Expected<std::string> readPromptFile(const std::string &path) {
-  Expected<std::string> text = readFile(path == "-" ? "/dev/stdin" : path, maxPromptBytes);
-  if (!text)
-    return text;
-  if (!text->empty() && text->back() == '\n')
-    text->pop_back();
-  if (!text->empty() && text->back() == '\r')
-    text->pop_back();
-  return text;
-}
-
-static Expected<Options> parseArguments(int argc, char **argv) {
-  Options options;
-  const std::pair<const char *, bool *> switches[] = {{"--no-cache", &options.noCache},
-                                                      {"--no-template", &options.noTemplate},
-                                                      {"--replace-invalid", &options.replaceInvalid},
-                                                      {"--ids", &options.ids},
-                                                      {"-v", &options.verbose},
-                                                      {"--help", &options.help},
-                                                      {"-h", &options.help}};
-  const char *withValue[] = {"--tokenizer", "--prompt", "--prompt-file", "-n", "--threads", "--variant"};
-
-  for (int i = 1; i < argc; ++i) {
-    std::string argument = argv[i];
-    if (argument.empty() || argument[0] != '-') {
-      if (!options.model.empty())
-        return Error{"expected one model file, got " + inQuotes(options.model) + " and " + inQuotes(argument)};
-      options.model = argument;
-      continue;
-    }
-    bool known = false;
-    for (auto [name, flag] : switches)
-      if (argument == name)
-        known = *flag = true;
-    if (known)
-      continue;
-
-    // `--flag=value` or `--flag value`.
-    size_t equals = argument.rfind("--", 0) == 0 ? argument.find('=') : std::string::npos;
-    std::string flag = argument.substr(0, equals);
-    for (const char *name : withValue)
-      known |= flag == name;
-    if (!known)
-      return Error{"unknown option " + inQuotes(argument) + " (see --help)"};
-    if (equals == std::string::npos && i + 1 == argc)
-      return Error{flag + ": expected a value"};
-    std::string value = equals == std::string::npos ? argv[++i] : argument.substr(equals + 1);
-
-    if (flag == "--tokenizer") {
-      options.tokenizer = value;
-    } else if (flag == "--variant") {
-      options.variant = value;
-    } else if (flag == "--prompt") {
-      options.prompts.push_back({value, "the prompt", {}});
-    } else if (flag == "--prompt-file") {
-      Expected<std::string> text = readPromptFile(value);
-      if (!text)
-        return text.error();
-      options.prompts.push_back({*text, "'" + value + "'", {}});
-    } else {
-      Expected<int64_t> number = readNumber(flag, value, flag == "-n" ? INT32_MAX : ATTN_MAX_WORKERS);
-      if (!number)
-        return number.error();
-      (flag == "-n" ? options.maxNewTokens : options.threads) = *number;
-    }
-  }
-  if (options.help)
-    return options;
-  if (options.model.empty())
-    return Error{"expected a model file (see --help)"};
-  if (options.tokenizer.empty())
-    return Error{"expected --tokenizer DIR (see --help)"};
-  if (options.prompts.empty())
-    return Error{"expected --prompt TEXT or --prompt-file FILE (see --help)"};
-  return options;
-}
 
 // What the signal handler needs. SA_RESETHAND: a second Ctrl-C ends the program at once.
 static volatile std::sig_atomic_t interrupted = 0;
@@ -211,57 +81,188 @@ static Status emit(std::string_view text) {
   return {};
 }
 
+static const char *const endNames[] = {"eos", "length", "context", "stop", "interrupt"}; // StopReason
+
 static void report(const Prompt &prompt, const Generation &result) {
-  static const char *const reasons[] = {"end of text", "the limit of new tokens", "a full context", "a stop"};
-  std::fprintf(stderr, "attn-generate: %zu prompt tokens, %zu new tokens, first token after %.1f ms, ",
-               prompt.ids.size(), result.ids.size(), result.firstTokenSeconds * 1e3);
+  static const char *const reasons[] = {"end of text", "the limit of new tokens", "a full context", "a stop string",
+                                        "a stop"};
+  std::fprintf(stderr, "attn-generate: %zu prompt tokens, ", prompt.ids.size());
+  if (result.reusedTokens)
+    std::fprintf(stderr, "%lld of them read before, ", static_cast<long long>(result.reusedTokens));
+  std::fprintf(stderr, "%zu new tokens, first token after %.1f ms, ", result.ids.size(), result.firstTokenSeconds * 1e3);
   if (result.decodeSteps > 0 && result.decodeSeconds > 0)
     std::fprintf(stderr, "then %.1f tokens/s, ", static_cast<double>(result.decodeSteps) / result.decodeSeconds);
   std::fprintf(stderr, "ended by %s\n", reasons[static_cast<int>(result.reason)]);
 }
 
-/// Generates after one prompt and writes it to standard output.
-static Status generate(LoadedModel &loaded, const ModelDirectory &directory, const Prompt &prompt,
-                       const Options &options) {
-  StreamDecoder decoder(directory.tokenizer);
-  Status output;
-  bool first = true;
-  GenerateOptions settings;
-  settings.maxNewTokens = options.maxNewTokens ? options.maxNewTokens : directory.maxNewTokens.value_or(128);
-  settings.eosIds = directory.eosIds;
-  settings.cancelled = [] { return interrupted != 0; };
-  settings.onToken = [&](TokenId id) {
-    Expected<std::string> text =
-        options.ids ? Expected<std::string>((first ? "" : " ") + std::to_string(id)) : decoder.push(id);
-    first = false;
-    output = text ? emit(*text) : Status(text.error());
-    return output && !interrupted;
+namespace {
+
+/// Writes texts in the order of their prompts: the first that has not ended as it comes, later ones when it is their turn.
+class Output {
+public:
+  Output(const Options &options, const std::optional<Tokenizer> &tokenizer) : options(options) {
+    for (size_t i = 0; i < options.prompts.size(); ++i)
+      texts.push_back({tokenizer ? std::optional<StreamDecoder>(*tokenizer) : std::nullopt, "", "", 0, false});
+  }
+
+  Status push(size_t prompt, TokenId id) {
+    Text &text = texts[prompt];
+    ++text.tokens;
+    if (text.decoder) {
+      Expected<std::string> characters = text.decoder->push(id);
+      if (!characters)
+        return characters.error();
+      text.whole += *characters;
+      if (!options.ids)
+        text.waiting += *characters;
+    }
+    if (options.ids)
+      text.waiting += (text.tokens == 1 ? "" : " ") + std::to_string(id);
+    return flush();
+  }
+
+  Status end(size_t prompt, const Generation &result) {
+    if (Status status = finish(texts[prompt]); !status)
+      return status;
+    if (options.json) {
+      nlohmann::ordered_json line = {{"prompt", prompt}};
+      if (texts[prompt].decoder)
+        line["text"] = texts[prompt].whole;
+      line["ids"] = result.ids;
+      line["end"] = endNames[static_cast<int>(result.reason)];
+      if (result.score != 0)
+        line["score"] = result.score;
+      texts[prompt].waiting = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    }
+    texts[prompt].waiting += "\n";
+    texts[prompt].ended = true;
+    return flush();
+  }
+
+  /// After an interrupt: ends a line that was begun.
+  Status interrupt() {
+    if (options.json || at == texts.size() || texts[at].tokens == 0)
+      return {};
+    if (Status status = finish(texts[at]); !status)
+      return status;
+    texts[at].waiting += "\n";
+    return flush();
+  }
+
+private:
+  struct Text {
+    std::optional<StreamDecoder> decoder;
+    std::string whole, waiting; ///< so far; what has not been written
+    size_t tokens;
+    bool ended;
   };
 
-  Expected<Generation> result = Generator(*loaded.steps).run(prompt.ids, settings);
-  bool finishLine = output && (result || !first);
-  if (finishLine) {
-    Expected<std::string> rest = decoder.finish();
-    output = rest ? emit(*rest + "\n") : Status(rest.error());
+  Status finish(Text &text) {
+    Expected<std::string> rest = text.decoder ? text.decoder->finish() : Expected<std::string>("");
+    if (!rest)
+      return rest.error();
+    text.whole += *rest;
+    if (!options.ids)
+      text.waiting += *rest;
+    return {};
   }
+
+  Status flush() {
+    for (; at < texts.size(); ++at) {
+      if (!options.json || texts[at].ended) {
+        std::string waiting = std::move(texts[at].waiting);
+        texts[at].waiting.clear();
+        if (Status status = emit(waiting); !status)
+          return status;
+      }
+      if (!texts[at].ended)
+        return {};
+    }
+    return {};
+  }
+
+  const Options &options;
+  std::vector<Text> texts;
+  size_t at = 0; ///< the first that has not ended
+};
+
+} // namespace
+
+/// Whether any of the stop strings is in the text of `ids`.
+static bool containsStop(const Tokenizer &tokenizer, const std::vector<std::string> &stops,
+                         const std::vector<TokenId> &ids) {
+  Expected<std::string> text = tokenizer.decode(ids);
+  for (const std::string &stop : stops)
+    if (text && text->find(stop) != std::string::npos)
+      return true;
+  return false;
+}
+
+static Status generate(LoadedModel &loaded, const ModelDirectory &directory, const Options &options,
+                       int64_t maxNewTokens) {
+  Output output(options, directory.tokenizer);
+  Status written;
+  GenerateOptions settings = directory.generation.options;
+  settings.search = options.searchOptions(settings.search);
+  settings.maxNewTokens = maxNewTokens;
+  settings.maxSequences = options.batch;
+  settings.cancelled = [] { return interrupted != 0; };
+  settings.onToken = [&](size_t prompt, TokenId id) {
+    written = output.push(prompt, id);
+    return written && !interrupted;
+  };
+  settings.onEnd = [&](size_t prompt, const Generation &result) {
+    if (written)
+      written = output.end(prompt, result);
+    if (options.verbose)
+      report(options.prompts[prompt], result);
+  };
+  if (!options.stopStrings.empty())
+    settings.search.stops = [&](const std::vector<TokenId> &ids) {
+      return containsStop(*directory.tokenizer, options.stopStrings, ids);
+    };
+
+  std::vector<std::vector<TokenId>> prompts;
+  for (const Prompt &prompt : options.prompts)
+    prompts.push_back(prompt.ids);
+  Expected<std::vector<Generation>> results = Generator(*loaded.steps).run(prompts, settings);
+  if (interrupted || (!results && written))
+    written = output.interrupt();
   if (interrupted)
     return {};
-  if (!result)
-    return result.error();
-  if (options.verbose)
-    report(prompt, *result);
-  return output;
+  if (!results)
+    return results.error();
+  return written;
+}
+
+/// The directory given, or that of the model if it has a tokenizer.json; empty: none.
+static std::string tokenizerDirectory(const Options &options) {
+  if (!options.tokenizer.empty())
+    return options.tokenizer;
+  size_t slash = options.model.rfind('/');
+  std::string beside = slash == std::string::npos ? "." : options.model.substr(0, slash + 1);
+  return access((beside + "/tokenizer.json").c_str(), F_OK) == 0 ? beside : "";
 }
 
 static Status run(Options &options) {
-  Expected<ModelDirectory> directory = ModelDirectory::load(options.tokenizer);
-  if (!directory)
-    return directory.error();
+  ModelDirectory directory;
+  std::string path = tokenizerDirectory(options);
+  if (path.empty() && options.needsTokenizer())
+    return Error{"expected --tokenizer DIR, as there is no tokenizer.json beside the model (see --help)"};
+  if (!path.empty()) {
+    Expected<ModelDirectory> read = ModelDirectory::load(path, options.needsTokenizer());
+    if (!read)
+      return read.error();
+    directory = std::move(*read);
+  }
+  // Texts are checked before a large model is loaded.
+  bool strict = !options.replaceInvalid;
   for (Prompt &prompt : options.prompts) {
+    if (!prompt.isText)
+      continue;
     if (prompt.text.empty())
       return Error{prompt.source + " is empty"};
-    Expected<std::vector<TokenId>> ids =
-        directory->encodePrompt(prompt.text, !options.noTemplate, /*strict=*/!options.replaceInvalid);
+    Expected<std::vector<TokenId>> ids = directory.encodePrompt(prompt.text, !options.noTemplate, strict);
     if (!ids)
       return Error{prompt.source + ": " + ids.error().text};
     prompt.ids = std::move(*ids);
@@ -270,17 +271,35 @@ static Status run(Options &options) {
   LoadedModel loaded;
   if (Status status = loaded.load(options); !status)
     return status;
-  for (const Prompt &prompt : options.prompts) // all of them before anything runs
-    if (Status status = Generator(*loaded.steps).check(prompt.ids); !status)
+  StepModel &steps = *loaded.steps;
+  bool encoder = steps.encoderLength() != 0;
+  int64_t maxNewTokens = options.maxNewTokens.value_or(INT32_MAX);
+  if (!options.maxNewTokens)
+    for (const Prompt &prompt : options.prompts) // max_length: of the longest, as in a padded batch
+      maxNewTokens = std::min(maxNewTokens, directory.generation.newTokens(static_cast<int64_t>(
+                                                encoder ? directory.generation.options.decoderStart.size()
+                                                        : prompt.ids.size())));
+  // The last new token is not read.
+  int64_t most = encoder ? steps.encoderLength() : steps.contextLength() - (maxNewTokens - 1);
+  for (Prompt &prompt : options.prompts) { // all of them before anything runs
+    if (options.truncate && static_cast<int64_t>(prompt.ids.size()) > most) {
+      if (most < 1)
+        return Error{prompt.source + ": a context of " + std::to_string(steps.contextLength()) +
+                     " tokens has no room for a prompt and " + std::to_string(maxNewTokens) + " new tokens"};
+      if (prompt.isText) {
+        Expected<std::vector<TokenId>> ids = directory.encodePrompt(prompt.text, !options.noTemplate, strict, most);
+        if (!ids)
+          return Error{prompt.source + ": " + ids.error().text};
+        prompt.ids = std::move(*ids);
+      } else {
+        prompt.ids.resize(static_cast<size_t>(most));
+      }
+    }
+    if (Status status = Generator(steps).check(prompt.ids); !status)
       return options.prompts.size() == 1 ? status : Status(Error{prompt.source + ": " + status.error().text});
-  handleInterrupts(loaded.runtime);
-  for (const Prompt &prompt : options.prompts) {
-    if (interrupted)
-      break;
-    if (Status status = generate(loaded, *directory, prompt, options); !status)
-      return status;
   }
-  return {};
+  handleInterrupts(loaded.runtime);
+  return generate(loaded, directory, options, maxNewTokens);
 }
 
 int main(int argc, char **argv) {
@@ -289,7 +308,7 @@ int main(int argc, char **argv) {
   if (!options)
     status = options.error();
   else if (options->help)
-    std::fputs(help, stdout);
+    std::fputs(helpText, stdout);
   else
     status = run(*options);
   if (!status) {
