@@ -52,7 +52,7 @@ void Decoder::cached(StringRef name, int64_t seq) {
     tokens.push_back("seq");
     bounds.push_back({"seq", 1, context});
   }
-  auto cache = attn::CacheType::get(b.getContext(), layers, kvHeads, headDim, headDim, b.getF32Type());
+  attn::CacheType cache = b.cacheType(layers, kvHeads, headDim);
   SmallVector<Input> inputs{{"input_ids", b.i64({kDynamic, seq}), tokens},
                             {"attention_mask", b.i64({kDynamic, kDynamic}), {"batch", "keys"}, /*optional=*/true}};
   if (takesPositions)

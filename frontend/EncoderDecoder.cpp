@@ -26,10 +26,6 @@ llvm::Error EncoderDecoder::build(StringRef modelType) {
                       {"n_embd", width}});
 }
 
-attn::CacheType EncoderDecoder::cacheType(bool cross) {
-  return attn::CacheType::get(b.getContext(), decoderLayers, decoderHeads, headDim, headDim, b.getF32Type(), cross);
-}
-
 Value EncoderDecoder::run(Side side, Value ids, Stack stack) {
   bool encoder = side == Side::encoder;
   Value x = embed(side, ids, stack.cache, stack);
@@ -77,7 +73,7 @@ void EncoderDecoder::encode() {
   func::FuncOp func = b.entry("encode",
                               {{"input_ids", ids, {"batch", "seq"}},
                                {"attention_mask", ids, {"batch", "seq"}, /*optional=*/true},
-                               {"", cacheType(/*cross=*/true), {}}},
+                               {"", b.cacheType(decoderLayers, decoderHeads, headDim, /*cross=*/true), {}}},
                               {{"batch", 1, kMaxBatch}, {"seq", 1, context}});
   Stack encoder, kept;
   encoder.mask = kept.memoryMask = func.getArgument(1);
@@ -105,8 +101,8 @@ void EncoderDecoder::cached(StringRef name, int64_t seq) {
                               {{"decoder_input_ids", b.i64({kDynamic, seq}), tokens},
                                {"decoder_attention_mask", b.i64({kDynamic, kDynamic}), {"batch", "keys"}, /*optional=*/true},
                                {"logits_index", b.i64({kDynamic}), {"batch"}, /*optional=*/true},
-                               {"", cacheType(/*cross=*/false), {}},
-                               {"", cacheType(/*cross=*/true), {}}},
+                               {"", b.cacheType(decoderLayers, decoderHeads, headDim), {}},
+                               {"", b.cacheType(decoderLayers, decoderHeads, headDim, /*cross=*/true), {}}},
                               bounds);
   Stack stack;
   stack.mask = func.getArgument(1);

@@ -58,7 +58,6 @@ private:
   void forward();
   void encode();
   void cached(llvm::StringRef name, int64_t seq);
-  attn::CacheType cacheType(bool cross);
 };
 
 } // namespace attnc

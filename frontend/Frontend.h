@@ -17,6 +17,7 @@ enum class StorageType { AsStored, F32, BF16, F16 };
 
 struct ImportOptions {
   StorageType dtype = StorageType::AsStored;
+  StorageType cache = StorageType::F32; // of cached keys and values
 };
 
 /// One model family. To add one: a file with its importer in families/ and a row in Frontend.cpp; outside of this

@@ -144,6 +144,11 @@ static Type storageType(MLIRContext *context, DType stored, StorageType wanted) 
   return Float32Type::get(context);
 }
 
+attn::CacheType GraphBuilder::cacheType(int64_t layers, int64_t kvHeads, int64_t headDim, bool cross) {
+  return attn::CacheType::get(getContext(), layers, kvHeads, headDim, headDim,
+                              storageType(getContext(), DType::F32, import.options.cache), cross);
+}
+
 RankedTensorType GraphBuilder::declare(StringRef name, ArrayRef<int64_t> shape, bool f32) {
   RankedTensorType &type = declared[name];
   if (type)

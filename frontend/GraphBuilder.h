@@ -72,6 +72,9 @@ public:
   mlir::RankedTensorType f32(llvm::ArrayRef<int64_t> shape) { return mlir::RankedTensorType::get(shape, getF32Type()); }
   mlir::RankedTensorType i64(llvm::ArrayRef<int64_t> shape) { return mlir::RankedTensorType::get(shape, getI64Type()); }
 
+  /// The state of a decoder, in the type of ImportOptions::cache.
+  attn::CacheType cacheType(int64_t layers, int64_t kvHeads, int64_t headDim, bool cross = false);
+
   //===--- Functions ---===//
 
   /// Adds a public function and continues in its body. Inputs of cache type are state: no name, no dimensions.

@@ -10,6 +10,7 @@ from reference import gpt2
 from reference.safetensors import round_to
 
 LIMIT = 1e-5  # of logits, f32 arithmetic
+CACHE_LIMIT = 1e-3  # with a cache of 16 bits
 report = Report("gpt2")
 random = report.random
 FIXTURES = os.path.join(SOURCE, "test", "fixtures", "gpt2")
@@ -102,4 +103,18 @@ for name in sorted(os.listdir(FIXTURES)):
             with Model(converted, variant) as model:
                 ids = random.integers(0, oracle.config["vocab_size"], (2, 17))
                 report.close("%s %s --dtype=%s" % (variant, name, dtype), model.run("forward", {"input_ids": ids})["logits"], rounded.forward(ids), LIMIT)
+    # Caches of 16 bits: against a reference with rounded keys and values. Which way those near the middle are rounded differs.
+    for dtype in ("bf16", "f16") if name == "f32" else ():
+        rounded = gpt2.GPT2(directory)
+        rounded.cache = dtype
+        converted = compile_module(directory, "--cache-dtype=" + dtype)
+        for variant in each_variant(converted):
+            with Model(converted, variant) as model:
+                ids = random.integers(0, oracle.config["vocab_size"], (2, 17))
+                state = State(model, 2, 17)
+                expected = rounded.forward(ids)
+                for begin, end in ((0, 9), (9, 10), (10, 16), (16, 17)):
+                    got = model.run("prefill" if end > begin + 1 else "decode", {"input_ids": np.ascontiguousarray(ids[:, begin:end])}, state)["logits"]
+                    report.close("%s --cache-dtype=%s to %d" % (variant, dtype, end), got, expected[:, end - 1], CACHE_LIMIT)
+                state.close()
 report.finish()

@@ -30,6 +30,7 @@ class GPT2:
     def __init__(self, directory):
         with open(os.path.join(directory, "config.json"), encoding="utf-8") as file:
             self.config = json.load(file)
+        self.cache = "f32"  # what keys and values are rounded to
         self.weights = {n: w.astype(np.float64) for n, w in load_tensors(directory).items() if w.dtype != bool}
 
     def forward(self, input_ids, attention_mask=None, position_ids=None):
@@ -56,6 +57,7 @@ class GPT2:
     def block(self, x, name, layer, act, mask):
         c = self.config
         q, k, v = np.split(self.dense(self.norm(x, name + "ln_1."), name + "attn.c_attn."), 3, -1)
+        k, v = (x if self.cache == "f32" else safetensors.round_to(x, self.cache).astype(float) for x in (k, v))
         scale = (c["n_embd"] // c["n_head"]) ** -0.5 if c.get("scale_attn_weights", True) else 1.0
         if c.get("scale_attn_by_inverse_layer_idx", False):
             scale /= layer + 1

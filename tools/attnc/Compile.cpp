@@ -154,7 +154,7 @@ llvm::Error Compiler::load() {
   if (llvm::sys::fs::is_directory(options.input)) {
     directory = options.input;
     bool store = options.bf16Math && options.dtype == StorageType::AsStored;
-    auto module = importDirectory(&context, options.input, ImportOptions{store ? StorageType::BF16 : options.dtype});
+    auto module = importDirectory(&context, options.input, ImportOptions{store ? StorageType::BF16 : options.dtype, options.cache});
     if (!module)
       return module.takeError();
     works.push_back({std::move(*module), nullptr, 0});
@@ -186,8 +186,9 @@ llvm::Error Compiler::writeSource() {
 }
 
 llvm::Error Compiler::loadText() {
-  if (options.dtype != StorageType::AsStored)
-    return fail("--dtype: expected a model directory as INPUT; a .mlir file states its types itself");
+  for (auto [given, name] : {std::pair(options.dtype != StorageType::AsStored, "--dtype"), {options.cache != StorageType::F32, "--cache-dtype"}})
+    if (given)
+      return fail(llvm::Twine(name) + ": expected a model directory as INPUT; a .mlir file states its types itself");
   llvm::sys::fs::file_status status;
   if (std::error_code code = llvm::sys::fs::status(options.input, status))
     return fail("cannot read '" + options.input + "': " + code.message());

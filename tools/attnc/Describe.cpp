@@ -92,7 +92,7 @@ llvm::Error describe(const Options &options, llvm::raw_ostream &out) {
   if (!llvm::sys::fs::is_directory(options.input))
     return llvm::createStringError("--describe: expected a model directory, got '" + options.input + "'");
   MLIRContext context;
-  auto module = importDirectory(&context, options.input, ImportOptions{options.dtype});
+  auto module = importDirectory(&context, options.input, ImportOptions{options.dtype, options.cache});
   if (!module)
     return module.takeError();
   auto metadata = (*module)->getOperation()->getAttrOfType<DictionaryAttr>(attn::kMetadataAttr);

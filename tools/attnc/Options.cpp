@@ -23,6 +23,8 @@ static cl::opt<std::string> target("target", cl::desc("Instruction sets, best ch
                                    cl::value_desc("[BACKEND:]NAME,..."), cl::init("portable"), cl::cat(category));
 static cl::opt<std::string> dtype("dtype", cl::desc("Type of stored weights: f32, bf16 or f16 (default: as in the checkpoint)"),
                                   cl::value_desc("TYPE"), cl::cat(category));
+static cl::opt<std::string> cacheType("cache-dtype", cl::desc("Type of cached keys and values, of a directory: f32 (default), bf16 or f16"),
+                                      cl::value_desc("TYPE"), cl::cat(category));
 static cl::opt<std::string> mathType("math", cl::desc("Type that products multiply: f32 (default) or bf16"),
                                      cl::value_desc("TYPE"), cl::init("f32"), cl::cat(category));
 static cl::opt<std::string> weights("weights",
@@ -117,17 +119,22 @@ static llvm::Error parseEmit(Options &options) {
   return fail("--emit: expected " + known() + ", got '" + emitted + "'");
 }
 
+static llvm::Error parseType(const cl::opt<std::string> &option, StorageType &type) {
+  if (!option.getNumOccurrences())
+    return llvm::Error::success();
+  for (auto [name, value] : {std::pair("f32", StorageType::F32), {"bf16", StorageType::BF16}, {"f16", StorageType::F16}})
+    if (option == name) {
+      type = value;
+      return llvm::Error::success();
+    }
+  return fail("--" + option.ArgStr + ": expected f32, bf16 or f16, got '" + option + "'");
+}
+
 static llvm::Error parseTypes(Options &options) {
-  if (dtype.getNumOccurrences()) {
-    if (dtype == "f32")
-      options.dtype = StorageType::F32;
-    else if (dtype == "bf16")
-      options.dtype = StorageType::BF16;
-    else if (dtype == "f16")
-      options.dtype = StorageType::F16;
-    else
-      return fail("--dtype: expected f32, bf16 or f16, got '" + dtype + "'");
-  }
+  if (llvm::Error error = parseType(dtype, options.dtype))
+    return error;
+  if (llvm::Error error = parseType(cacheType, options.cache))
+    return error;
   if (mathType != "f32" && mathType != "bf16")
     return fail("--math: expected f32 or bf16, got '" + mathType + "'");
   options.bf16Math = mathType == "bf16";

@@ -20,7 +20,8 @@ struct Options {
   bool targetGiven = false;
   bool describe = false; ///< --describe: nothing is written
   StorageType dtype = StorageType::AsStored;
-  bool bf16Math = false; ///< --math=bf16
+  StorageType cache = StorageType::F32; ///< --cache-dtype
+  bool bf16Math = false;                ///< --math=bf16
   WeightsPlace weights = WeightsPlace::Automatic;
   std::string weightsFile; ///< --weights=FILE; empty: named after the output
   std::string name;        ///< --name
