@@ -19,6 +19,7 @@ ninja-build           all    build system
 ccache                all    makes repeated builds fast
 libpcre2-dev          all    tokenizer: split patterns, Unicode classes
 libutf8proc-dev       all    tokenizer: normal forms, classes of characters
+libsentencepiece-dev  all    tokenizer: spiece.model, tokenizer.model
 nlohmann-json3-dev    all    tokenizer: JSON
 libxxhash-dev         all    weights: content hash
 libgtest-dev          all    unit tests

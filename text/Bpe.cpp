@@ -8,6 +8,7 @@
 #include "TokenizerParts.h"
 #include "Utf8.h"
 
+#include <algorithm>
 #include <queue>
 #include <unordered_map>
 
@@ -18,6 +19,7 @@ namespace {
 class Bpe : public TokenModel {
 public:
   Status tokenize(std::string_view word, std::vector<TokenId> &ids) const override;
+  size_t independentStart(std::string_view word) const override;
 
   Status readOptions(const JsonRef &part);
   Status readVocabulary(const JsonRef &part);
@@ -59,6 +61,8 @@ private:
   std::string prefix; ///< of every character of a word but the first, in the vocabulary
   std::string suffix; ///< of the last character
   bool byteFallback = false, fuseUnknown = false, ignoreMerges = false;
+  /// SentencePiece's ▁ comes only at the start of tokens, so no merge joins one with what comes before.
+  bool splitsAtSpaces = false;
 };
 
 } // namespace
@@ -104,6 +108,21 @@ std::vector<Bpe::Symbol> Bpe::splitCharacters(std::string_view word) const {
     symbols[i].next = i + 1 == symbols.size() ? none : i + 1;
   }
   return symbols;
+}
+
+static constexpr std::string_view spaceMark = "\xE2\x96\x81"; // ▁
+
+/// The first ▁ in `token` that does not continue a run of them from the start, or npos.
+static size_t innerSpaceMark(std::string_view token) {
+  size_t i = 0;
+  while (token.compare(i, spaceMark.size(), spaceMark) == 0)
+    i += spaceMark.size();
+  return token.find(spaceMark, i);
+}
+
+/// SentencePiece's BPE gives a whole text as one word, which is cut here into words as others have them.
+size_t Bpe::independentStart(std::string_view word) const {
+  return splitsAtSpaces ? std::min(innerSpaceMark(word), word.size()) : word.size();
 }
 
 /// O(n log n) in the characters of the word: every merge removes a symbol and queues at most two candidates.
@@ -210,6 +229,7 @@ Status Bpe::readMerge(const JsonRef &entry, std::string_view left, std::string_v
     found[n++] = *id;
   }
   merges[pairKey(found[0], found[1])] = {rank, found[2]}; // the later of two equal pairs counts
+  splitsAtSpaces = splitsAtSpaces && innerSpaceMark(joined) == std::string::npos;
   return {};
 }
 
@@ -219,6 +239,7 @@ Status Bpe::readMerges(const JsonRef &part) {
   if (Status status = list.expectArray(); !status)
     return status;
   merges.reserve(list->size());
+  splitsAtSpaces = tokens.idOf(spaceMark) && prefix.empty() && suffix.empty() && !ignoreMerges;
   uint32_t rank = 0;
   for (size_t i = 0; i < list->size(); ++i) {
     const nlohmann::json &merge = (*list)[i];

@@ -56,7 +56,7 @@ Expected<ModelDirectory> ModelDirectory::load(const std::string &directory, bool
   std::string prefix = directory.empty() || directory.back() == '/' ? directory : directory + "/";
   ModelDirectory result;
   if (withTokenizer) {
-    Expected<Tokenizer> tokenizer = Tokenizer::load(prefix + "tokenizer.json");
+    Expected<Tokenizer> tokenizer = Tokenizer::load(directory.empty() ? "." : directory);
     if (!tokenizer)
       return tokenizer.error();
     result.tokenizer = std::move(*tokenizer);

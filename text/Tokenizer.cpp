@@ -4,18 +4,50 @@
 
 #include "AddedTokens.h"
 #include "Json.h"
+#include "SentencePiece.h"
 #include "Utf8.h"
 #include "WordCache.h"
 
 #include <algorithm>
+#include <sys/stat.h>
 
 namespace attn::text {
 
 Expected<Tokenizer> Tokenizer::load(const std::string &path) {
+  auto endsWith = [&](std::string_view suffix) {
+    return path.size() >= suffix.size() && path.compare(path.size() - suffix.size(), suffix.size(), suffix) == 0;
+  };
+  struct stat info;
+  bool isDirectory = stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  if (isDirectory || (!endsWith(".json") && !endsWith(".model"))) {
+    std::string prefix = endsWith("/") ? path : path + "/";
+    for (const char *name : {"spiece.model", "tokenizer.model"})
+      if (stat((prefix + "tokenizer.json").c_str(), &info) != 0 && stat((prefix + name).c_str(), &info) == 0)
+        return loadSentencePiece(prefix + name);
+    return load(prefix + "tokenizer.json");
+  }
+  if (endsWith(".model"))
+    return loadSentencePiece(path);
   Expected<std::string> content = readFile(path, maxJsonBytes);
   if (!content)
     return content.error();
   return parse(*content, path);
+}
+
+Expected<Tokenizer> Tokenizer::loadSentencePiece(const std::string &path) {
+  Expected<std::string> content = readFile(path, maxJsonBytes);
+  if (!content)
+    return content.error();
+  Expected<SentencePieceParts> parts = createSentencePiece(*content, path);
+  if (!parts)
+    return parts.error();
+  Tokenizer result;
+  result.caches = std::make_shared<WordCaches>();
+  result.added = std::make_shared<AddedTokens>();
+  result.model = parts->model;
+  result.postProcessor = parts->postProcessor;
+  result.decoder = parts->decoder;
+  return result;
 }
 
 Expected<Tokenizer> Tokenizer::parse(std::string_view json, const std::string &name) {
@@ -48,13 +80,13 @@ Expected<Tokenizer> Tokenizer::parse(std::string_view json, const std::string &n
     return decoder.error();
 
   Tokenizer result;
+  result.caches = std::make_shared<WordCaches>();
   result.added = *added;
   result.normalizer = *normalizer;
   result.preTokenizer = *preTokenizer;
   result.model = *model;
   result.postProcessor = *postProcessor;
   result.decoder = *decoder;
-  result.caches = std::make_shared<WordCaches>();
   return result;
 }
 
@@ -127,7 +159,7 @@ Expected<const std::string *> Tokenizer::tokenToDecode(TokenId id, bool skipSpec
   const std::string *text = model->vocabulary().tokenOf(id);
   if (!text)
     return Error{"token id " + std::to_string(id) + " is not in the vocabulary"};
-  return text;
+  return skipSpecial && model->isControl(id) ? nullptr : text;
 }
 
 Expected<std::string> Tokenizer::decode(const std::vector<TokenId> &ids, bool skipSpecial) const {
@@ -158,7 +190,7 @@ std::optional<TokenId> Tokenizer::idOf(std::string_view token) const {
 
 bool Tokenizer::isSpecial(TokenId id) const {
   const AddedToken *token = added->tokenOf(id);
-  return token && token->special;
+  return token ? token->special : model->isControl(id);
 }
 
 TokenId Tokenizer::idLimit() const { return std::max(added->largestId(), model->vocabulary().largestId()) + 1; }

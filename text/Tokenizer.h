@@ -33,8 +33,10 @@ struct EncodeOptions {
 /// Immutable and cheap to copy; may be used by several threads.
 class Tokenizer {
 public:
-  /// Loads a tokenizer.json. `truncation` and `padding` in the file are not applied (transformers does not
-  /// either unless asked). Errors start with the path and name the member: "F: model.vocab: expected …".
+  /// Loads a tokenizer.json, a model of SentencePiece (*.model), or from a directory the first that is there of
+  /// tokenizer.json, spiece.model and tokenizer.model. `truncation` and `padding` in the file are not applied
+  /// (transformers does not either unless asked). Errors start with the path and name the member: "F: model.vocab:
+  /// expected …".
   static Expected<Tokenizer> load(const std::string &path);
   /// The same from memory; `name` starts the error texts.
   static Expected<Tokenizer> parse(std::string_view json, const std::string &name);
@@ -56,6 +58,7 @@ public:
 private:
   friend class StreamDecoder;
   Tokenizer() = default;
+  static Expected<Tokenizer> loadSentencePiece(const std::string &path);
   Status encodePiece(std::string_view text, bool atStart, WordCache &cache, std::vector<TokenId> &ids) const;
   /// The token with this id; null for a special token that is skipped. Errors as decode.
   Expected<const std::string *> tokenToDecode(TokenId id, bool skipSpecial) const;

@@ -82,6 +82,10 @@ public:
   virtual ~TokenModel() = default;
   /// Appends the ids of one word (not empty).
   virtual Status tokenize(std::string_view word, std::vector<TokenId> &ids) const = 0;
+  /// Bytes of a start of `word` (not empty) whose ids do not depend on what follows, nor the other way round.
+  virtual size_t independentStart(std::string_view word) const { return word.size(); }
+  /// Whether a token stands for no text, beyond the special tokens among the added ones.
+  virtual bool isControl(TokenId) const { return false; }
   const Vocabulary &vocabulary() const { return tokens; }
 
 protected:

@@ -15,6 +15,17 @@ class WordCache {
 public:
   /// Appends the ids that `model` gives for `word`.
   Status tokenize(const TokenModel &model, std::string_view word, std::vector<TokenId> &ids) {
+    while (!word.empty()) {
+      size_t length = model.independentStart(word);
+      if (Status status = tokenizePart(model, word.substr(0, length), ids); !status)
+        return status;
+      word.remove_prefix(length);
+    }
+    return {};
+  }
+
+private:
+  Status tokenizePart(const TokenModel &model, std::string_view word, std::vector<TokenId> &ids) {
     if (word.size() > maxWordBytes)
       return model.tokenize(word, ids);
     Entry &entry = entries[std::hash<std::string_view>()(word) % entries.size()];
@@ -30,7 +41,6 @@ public:
     return {};
   }
 
-private:
   static constexpr size_t maxWordBytes = 64;
   struct Entry {
     std::string word;

@@ -38,7 +38,7 @@ TEST(TokenizerErrors, Files) {
   Expected<Tokenizer> missing = Tokenizer::load("/nonexistent/tokenizer.json");
   ASSERT_FALSE(bool(missing));
   EXPECT_EQ(missing.error().text, "cannot open '/nonexistent/tokenizer.json': No such file or directory");
-  Expected<Tokenizer> directory = Tokenizer::load(summarizerPath(""));
+  Expected<std::string> directory = readFile(summarizerPath(""), 100);
   ASSERT_FALSE(bool(directory));
   EXPECT_EQ(directory.error().text, "'" + summarizerPath("") + "' is a directory");
   Expected<std::string> large = readFile(fixturePath("small.json"), 100);

@@ -6,6 +6,7 @@
 //===--------------------------------------------------------------------------------------------------===//
 
 #include "Fixtures.h"
+#include "TemporaryDirectory.h"
 #include "text/Unicode.h"
 #include "text/Utf8.h"
 
@@ -71,6 +72,59 @@ INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerKinds,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+TEST(SentencePiece, IdsAndText) {
+  Expected<Tokenizer> tokenizer = Tokenizer::load(fixturePath("sentencepiece")); // finds spiece.model
+  ASSERT_TRUE(bool(tokenizer)) << tokenizer.error().text;
+  size_t texts = 0;
+  for (const json &line : jsonLinesOf(fixturePath("sentencepiece/ids.jsonl"))) {
+    if (line.contains("text")) {
+      EXPECT_EQ(encode(*tokenizer, textOf(line)), idsOf(line["ids"])) << line;
+      ++texts;
+    }
+    EXPECT_EQ(decode(*tokenizer, idsOf(line["ids"])), line["decoded"]) << line;
+    EXPECT_EQ(streamed(*tokenizer, idsOf(line["ids"]), true), line["decoded"]) << line;
+  }
+  EXPECT_GE(texts, 1500u);
+  EXPECT_TRUE(tokenizer->isSpecial(1));
+  EXPECT_FALSE(tokenizer->isSpecial(300));
+  EXPECT_EQ(tokenizer->idOf("</s>"), 2);
+  EXPECT_EQ(decode(*tokenizer, {1, 2}, /*skipSpecial=*/false), "<s></s>");
+}
+
+TEST(SentencePiece, TokenizerConfig) {
+  TemporaryDirectory directory;
+  directory.write("tokenizer.model", contentOf(fixturePath("sentencepiece/spiece.model")));
+  auto idsWith = [&](const char *config) {
+    directory.write("tokenizer_config.json", config);
+    Expected<Tokenizer> tokenizer = Tokenizer::load(directory.path());
+    EXPECT_TRUE(bool(tokenizer)) << tokenizer.error().text;
+    return encode(*tokenizer, "the");
+  };
+  std::vector<TokenId> plain = idsWith("{}"), started = plain, ended = plain;
+  started.insert(started.begin(), 1);
+  ended.push_back(2);
+  EXPECT_EQ(idsWith(R"({"add_bos_token": true})"), started);
+  EXPECT_EQ(idsWith(R"({"tokenizer_class": "T5Tokenizer"})"), ended);
+  EXPECT_EQ(idsWith(R"({"tokenizer_class": "T5Tokenizer", "add_eos_token": false})"), plain);
+}
+
+TEST(SentencePiece, Errors) {
+  TemporaryDirectory directory;
+  auto errorOf = [&](const std::string &name) {
+    Expected<Tokenizer> tokenizer = Tokenizer::load(directory.path() + name);
+    return tokenizer ? std::string("no error") : tokenizer.error().text;
+  };
+  EXPECT_EQ(errorOf(""), "cannot open '" + directory.path() + "/tokenizer.json': No such file or directory");
+  directory.write("spiece.model", "no protocol buffer");
+  EXPECT_EQ(errorOf("").find(directory.path() + "/spiece.model: not a model of SentencePiece: "), 0u) << errorOf("");
+  directory.write("spiece.model", contentOf(fixturePath("sentencepiece/spiece.model")));
+  directory.write("tokenizer_config.json", "[]");
+  EXPECT_EQ(errorOf("/spiece.model"), directory.path() + "/tokenizer_config.json: expected an object, got an array");
+  directory.write("tokenizer_config.json", R"({"add_eos_token": 1})");
+  EXPECT_EQ(errorOf("/spiece.model"),
+            directory.path() + "/tokenizer_config.json: add_eos_token: expected a boolean, got another number");
+}
 
 /// Each code point has a property of Unicode.h exactly when the parts of the package say so.
 TEST(Unicode, Properties) {

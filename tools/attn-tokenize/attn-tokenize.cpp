@@ -17,7 +17,7 @@ usage: attn-tokenize --tokenizer DIR [--decode] [--json] [options]
 
 Reads lines on standard input and writes one line for each: token ids separated by spaces.
 
-  --tokenizer DIR     a directory with a tokenizer.json, or that file
+  --tokenizer DIR     a directory with a tokenizer.json, spiece.model or tokenizer.model, or one of these files
   --decode            the other way round: lines of ids in, text out (what is not UTF-8 becomes U+FFFD)
   --json              lines are JSON: a string and an array of ids; a text may then contain line ends
   --no-special        add no special tokens around a text; leave them out when decoding
@@ -133,10 +133,7 @@ static Expected<std::string> decodeLine(const Tokenizer &tokenizer, const std::s
 }
 
 static Status run(const Options &options) {
-  std::string path = options.tokenizer;
-  if (path.size() < 5 || path.substr(path.size() - 5) != ".json")
-    path += "/tokenizer.json";
-  Expected<Tokenizer> tokenizer = Tokenizer::load(path);
+  Expected<Tokenizer> tokenizer = Tokenizer::load(options.tokenizer);
   if (!tokenizer)
     return tokenizer.error();
   size_t number = 0;
