@@ -1,4 +1,5 @@
-"""Writes the inputs that fuzzing starts from: corpus.py config|safetensors DIRECTORY."""
+"""Writes the inputs that fuzzing starts from: corpus.py config|safetensors|tokenizer DIRECTORY."""
+import base64
 import json
 import os
 import struct
@@ -16,6 +17,26 @@ if kind == "config":
             with open(os.path.join(directory, "%d.json" % count), "w", encoding="utf-8") as file:
                 file.write(text)
             count += 1
+elif kind == "tokenizer":
+    # The fixtures' files with vocabularies cut to some tokens, which leaves room for changes of the parts.
+    fixtures = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "fixtures", "tokenizer")
+    for name in ("llama2", "llama3", "qwen", "unigram", "unigram-nfkc", "wordpiece"):
+        with open(os.path.join(fixtures, name, "tokenizer.json"), encoding="utf-8") as file:
+            content = json.load(file)
+        model = content["model"]
+        if isinstance(model["vocab"], list):
+            model["vocab"] = model["vocab"][:30]
+        else:
+            model["vocab"] = {t: i for t, i in model["vocab"].items() if len(t) == 1 or i < 10}
+        model["merges"] = []
+        if name == "unigram":
+            # The start of the trie and of the replacements: offsets beyond them occur, as they should.
+            rules = base64.b64decode(content["normalizer"]["precompiled_charsmap"])
+            size = struct.unpack("<I", rules[:4])[0]
+            rules = struct.pack("<I", 1024) + rules[4 : 4 + 1024] + rules[4 + size : 4 + size + 100].rsplit(b"\0", 1)[0]
+            content["normalizer"]["precompiled_charsmap"] = base64.b64encode(rules).decode()
+        with open(os.path.join(directory, name + ".json"), "w", encoding="utf-8") as file:
+            json.dump(content, file, ensure_ascii=False, separators=(",", ":"))
 else:
     headers = [{"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}},
                {"__metadata__": {"format": "pt"}, "b": {"dtype": "BF16", "shape": [2, 2, 2], "data_offsets": [0, 16]},
