@@ -95,6 +95,7 @@ TEST(Safetensors, ReadsAsFloat) {
     TensorView view;
     view.dtype = dtype;
     view.data = data;
+    view.shape = {int64_t(data.size() / dtypeBytes(dtype))};
     readAsFloat(view, first, {out, count});
   };
   char bytes[33];
