@@ -211,11 +211,6 @@ Value GraphBuilder::expertParameter(StringRef prefix, ArrayRef<StringRef> parts,
   });
 }
 
-int64_t GraphBuilder::rowsOf(const Twine &name) const {
-  std::optional<TensorView> tensor = import.weights.find(fullName(name));
-  return tensor && !tensor->shape.empty() ? std::max<int64_t>(tensor->shape[0], 1) : 1;
-}
-
 llvm::Error GraphBuilder::finish() { return problems.take(import.directory); }
 
 //===----------------------------------------------------------------------===//
@@ -445,7 +440,6 @@ Value GraphBuilder::rotary(Value input, Value table, int64_t heads, bool interle
 Value GraphBuilder::attention(const Stack &stack, Value query, Value key, Value value,
                               const AttentionOptions &options) {
   int64_t kvHeads = options.kvHeads ? options.kvHeads : options.heads;
-  int64_t width = features(query); // no family here has values of another head_dim
   if (stack.cache && key) {
     create<attn::CacheAppendOp>(Type(), {key, value, stack.cache, stack.layer});
     key = value = Value();
@@ -462,7 +456,7 @@ Value GraphBuilder::attention(const Stack &stack, Value query, Value key, Value 
     properties.causal = getUnitAttr();
   properties.window_left = integer(options.windowLeft);
   properties.window_right = integer(options.windowRight);
-  return create<attn::AttentionOp>(withFeatures(query, width),
+  return create<attn::AttentionOp>(query.getType(), // no family here has values of another head_dim
                                    {query, key, value, stack.cache, stack.cache ? stack.layer : Value(), /*bias=*/{},
                                     stack.mask, /*kv_len=*/{}, options.sinkLogits, options.alibi, options.relative},
                                    properties);

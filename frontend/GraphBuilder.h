@@ -97,8 +97,6 @@ public:
   /// Tensors PREFIX + expert + PART of `shape [rows, K]` for every expert and part, as one parameter [experts, parts·rows, K].
   mlir::Value expertParameter(llvm::StringRef prefix, llvm::ArrayRef<llvm::StringRef> parts, int64_t experts,
                               llvm::ArrayRef<int64_t> shape);
-  /// Rows of a parameter whose number the configuration does not give, 1 if there is none.
-  int64_t rowsOf(const llvm::Twine &name) const;
   /// All problems with parameters.
   llvm::Error finish();
 

@@ -7,17 +7,13 @@
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
-using llvm::Twine;
 
 namespace attnc {
 namespace {
 class GptOss : public Llama {
 public:
   explicit GptOss(ImportContext &import) : Llama(import, defaults()) {
-    experts = config.integer("num_local_experts", 1, 1024, 128);
-    chosen = config.integer("num_experts_per_tok|experts_per_token", 1, 1024, 4);
-    if (chosen > experts)
-      config.problem("expected 'num_experts_per_tok' of at most 'num_local_experts', got " + Twine(chosen) + " and " + Twine(experts));
+    readExperts("num_experts_per_tok|experts_per_token", 128, 4);
     if (double alpha = config.number("swiglu_alpha", 0, 1e6, 1.702); alpha != 1.702)
       config.problem("expected 'swiglu_alpha' to be 1.702, got " + llvm::formatv("{0}", alpha).str());
     limit = config.number("swiglu_limit", 1e-6, 1e6, 7);
@@ -60,7 +56,6 @@ private:
     return b.combine(product(hidden, "down_proj", "", inner, width), routed);
   }
 
-  int64_t experts, chosen;
   double limit;
 };
 } // namespace

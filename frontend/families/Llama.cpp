@@ -36,6 +36,19 @@ void Llama::readWindows(int64_t window, llvm::function_ref<bool(int64_t)> slides
       windows[layer] = window;
 }
 
+void Llama::readWindow(std::optional<int64_t> fallback) {
+  int64_t window = config.integer("sliding_window", 1, INT32_MAX, fallback.value_or(INT32_MAX));
+  bool hasWindow = config.find("sliding_window") || (fallback && !config.isNull("sliding_window"));
+  readWindows(window, [&](int64_t) { return hasWindow; });
+}
+
+void Llama::readExperts(StringRef chosenKeys, int64_t expertsFallback, int64_t chosenFallback) {
+  experts = config.integer("num_local_experts", 1, 1024, expertsFallback);
+  chosen = config.integer(chosenKeys, 1, 1024, chosenFallback);
+  if (chosen > experts)
+    config.problem("expected 'num_experts_per_tok' of at most 'num_local_experts', got " + Twine(chosen) + " and " + Twine(experts));
+}
+
 Value Llama::embed(const Inputs &inputs, Stack &stack) {
   Value x = b.embedding("model.embed_tokens", inputs.ids, vocab, width);
   if (embeddingScale != 1)

@@ -27,6 +27,10 @@ public:
 protected:
   /// Gives some layers a window: see readSlidingLayers.
   void readWindows(int64_t window, llvm::function_ref<bool(int64_t layer)> slides);
+  /// Gives every layer the window of `sliding_window`, or of `fallback` where the key is missing; null is none.
+  void readWindow(std::optional<int64_t> fallback = {});
+  /// Reads how many experts there are, and how many of them a token chooses.
+  void readExperts(llvm::StringRef chosenKeys, int64_t expertsFallback, int64_t chosenFallback);
   /// An MLP or what stands in its place; `x` is normed.
   virtual mlir::Value mlp(mlir::Value x);
   /// What q_proj, k_proj and v_proj make of `x`.
@@ -44,6 +48,7 @@ protected:
   bool sinkLogits = false; // a learned logit per head, "self_attn.sinks"
   double embeddingScale = 1;
   std::optional<double> attentionScale, softCap, finalSoftCap;
+  int64_t experts = 0, chosen = 0; // of mixtures
   std::vector<std::optional<int64_t>> windows; // keys that each layer sees, its own among them
 
 private:

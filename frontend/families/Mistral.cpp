@@ -7,9 +7,7 @@ namespace {
 class Mistral : public Llama {
 public:
   explicit Mistral(ImportContext &import) : Llama(import, defaults()) {
-    int64_t window = config.integer("sliding_window", 1, INT32_MAX, 4096);
-    bool hasWindow = !config.isNull("sliding_window");
-    readWindows(window, [&](int64_t) { return hasWindow; });
+    readWindow(4096);
     rotaries = {readRotary(config, headDim, context)};
   }
 

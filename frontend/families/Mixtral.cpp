@@ -4,20 +4,14 @@
 #include "frontend/families/Llama.h"
 
 using namespace mlir;
-using llvm::Twine;
 
 namespace attnc {
 namespace {
 class Mixtral : public Llama {
 public:
   explicit Mixtral(ImportContext &import) : Llama(import, defaults()) {
-    experts = config.integer("num_local_experts", 1, 1024, 8);
-    chosen = config.integer("num_experts_per_tok", 1, 1024, 2);
-    if (chosen > experts)
-      config.problem("expected 'num_experts_per_tok' of at most 'num_local_experts', got " + Twine(chosen) + " and " + Twine(experts));
-    int64_t window = config.integer("sliding_window", 1, INT32_MAX, INT32_MAX);
-    bool hasWindow = config.find("sliding_window") != nullptr;
-    readWindows(window, [&](int64_t) { return hasWindow; });
+    readExperts("num_experts_per_tok", 8, 2);
+    readWindow();
     rotaries = {readRotary(config, headDim, context)};
   }
 
@@ -41,8 +35,6 @@ private:
     Value hidden = b.activation(parts[0], activation, parts[1]);
     return b.combine(b.expertLinear(hidden, weight({".w2.weight"}, {width, inner}), Value(), routed, /*transposed=*/true), routed);
   }
-
-  int64_t experts, chosen;
 };
 } // namespace
 

@@ -10,9 +10,7 @@ namespace {
 class Phi3 : public Llama {
 public:
   explicit Phi3(ImportContext &import) : Llama(import, defaults()) {
-    int64_t window = config.integer("sliding_window", 1, INT32_MAX, INT32_MAX);
-    bool hasWindow = config.find("sliding_window") != nullptr;
-    readWindows(window, [&](int64_t) { return hasWindow; });
+    readWindow();
     rotaries = {readRotary(config, headDim, context)};
   }
 
