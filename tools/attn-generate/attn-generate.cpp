@@ -3,71 +3,15 @@
 #include "Options.h"
 
 #include "text/CompiledModel.h"
+#include "text/ModelFile.h"
+#include "tools/common/Interrupts.h"
 
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <unistd.h>
 
 using namespace attn::text;
-
-// What the signal handler needs. SA_RESETHAND: a second Ctrl-C ends the program at once.
-static volatile std::sig_atomic_t interrupted = 0;
-static attn_runtime *runtimeToCancel = nullptr;
-
-static void onInterrupt(int signal) {
-  interrupted = signal;
-  if (runtimeToCancel)
-    attn_runtime_cancel(runtimeToCancel);
-}
-
-static void handleInterrupts(attn_runtime *runtime) {
-  runtimeToCancel = runtime;
-  struct sigaction action = {};
-  action.sa_handler = onInterrupt;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
-
-/// The runtime, the file and the open model, freed in the reverse order.
-struct LoadedModel {
-  attn_runtime *runtime = nullptr;
-  attn_file *file = nullptr;
-  attn_model *model = nullptr;
-  std::unique_ptr<StepModel> steps;
-
-  LoadedModel() = default;
-  LoadedModel(const LoadedModel &) = delete;
-  ~LoadedModel() {
-    steps.reset();
-    if (model)
-      attn_file_library(file)->close(model);
-    attn_file_free(file);
-    runtimeToCancel = nullptr;
-    attn_runtime_free(runtime);
-  }
-
-  Status load(const Options &options) {
-    attn_error error = {};
-    error.size = sizeof error;
-    attn_runtime_options runtimeOptions = {};
-    runtimeOptions.size = sizeof runtimeOptions;
-    runtimeOptions.threads = static_cast<uint32_t>(options.threads);
-    const char *variant = options.variant.empty() ? nullptr : options.variant.c_str();
-    if (attn_runtime_create(&runtimeOptions, &runtime, &error) != ATTN_OK ||
-        attn_file_load(options.model.c_str(), &file, &error) != ATTN_OK ||
-        attn_file_open(file, attn_runtime_host(runtime), variant, &model, &error) != ATTN_OK)
-      return Error{error.text};
-    auto create = options.noCache ? createUncachedModel : createCachedModel;
-    Expected<std::unique_ptr<StepModel>> made = create(attn_file_library(file), model, attn_runtime_host(runtime));
-    if (!made)
-      return Error{options.model + ": " + made.error().text};
-    steps = std::move(*made);
-    return {};
-  }
-};
 
 /// Writes to standard output at once, not through stdio: after Ctrl-C nothing is left to be flushed at exit.
 static Status emit(std::string_view text) {
@@ -75,7 +19,7 @@ static Status emit(std::string_view text) {
     ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
     if (written >= 0)
       text.remove_prefix(static_cast<size_t>(written));
-    else if (errno != EINTR || interrupted)
+    else if (errno != EINTR || Interrupts::signal())
       return Error{std::string("cannot write to standard output: ") + std::strerror(errno)};
   }
   return {};
@@ -198,7 +142,7 @@ static bool containsStop(const Tokenizer &tokenizer, const std::vector<std::stri
   return false;
 }
 
-static Status generate(LoadedModel &loaded, const ModelDirectory &directory, const Options &options,
+static Status generate(StepModel &steps, const ModelDirectory &directory, const Options &options,
                        int64_t maxNewTokens) {
   Output output(options, directory.tokenizer);
   Status written;
@@ -206,10 +150,10 @@ static Status generate(LoadedModel &loaded, const ModelDirectory &directory, con
   settings.search = options.searchOptions(settings.search);
   settings.maxNewTokens = maxNewTokens;
   settings.maxSequences = options.batch;
-  settings.cancelled = [] { return interrupted != 0; };
+  settings.cancelled = [] { return Interrupts::signal() != 0; };
   settings.onToken = [&](size_t prompt, TokenId id) {
     written = output.push(prompt, id);
-    return written && !interrupted;
+    return written && !Interrupts::signal();
   };
   settings.onEnd = [&](size_t prompt, const Generation &result) {
     if (written)
@@ -225,10 +169,10 @@ static Status generate(LoadedModel &loaded, const ModelDirectory &directory, con
   std::vector<std::vector<TokenId>> prompts;
   for (const Prompt &prompt : options.prompts)
     prompts.push_back(prompt.ids);
-  Expected<std::vector<Generation>> results = Generator(*loaded.steps).run(prompts, settings);
-  if (interrupted || (!results && written))
+  Expected<std::vector<Generation>> results = Generator(steps).run(prompts, settings);
+  if (Interrupts::signal() || (!results && written))
     written = output.interrupt();
-  if (interrupted)
+  if (Interrupts::signal())
     return {};
   if (!results)
     return results.error();
@@ -268,10 +212,14 @@ static Status run(Options &options) {
     prompt.ids = std::move(*ids);
   }
 
-  LoadedModel loaded;
-  if (Status status = loaded.load(options); !status)
-    return status;
-  StepModel &steps = *loaded.steps;
+  Expected<ModelFile> file = ModelFile::open(options.model, options.variant, static_cast<uint32_t>(options.threads));
+  if (!file)
+    return file.error();
+  auto create = options.noCache ? createUncachedModel : createCachedModel;
+  Expected<std::unique_ptr<StepModel>> made = create(file->library(), file->model(), file->host());
+  if (!made)
+    return Error{options.model + ": " + made.error().text};
+  StepModel &steps = **made;
   bool encoder = steps.encoderLength() != 0;
   int64_t maxNewTokens = options.maxNewTokens.value_or(INT32_MAX);
   if (!options.maxNewTokens)
@@ -298,8 +246,8 @@ static Status run(Options &options) {
     if (Status status = Generator(steps).check(prompt.ids); !status)
       return options.prompts.size() == 1 ? status : Status(Error{prompt.source + ": " + status.error().text});
   }
-  handleInterrupts(loaded.runtime);
-  return generate(loaded, directory, options, maxNewTokens);
+  Interrupts interrupts(file->runtime());
+  return generate(steps, directory, options, maxNewTokens);
 }
 
 int main(int argc, char **argv) {
@@ -315,5 +263,5 @@ int main(int argc, char **argv) {
     std::fprintf(stderr, "attn-generate: error: %s\n", status.error().text.c_str());
     return 1;
   }
-  return interrupted ? 128 + static_cast<int>(interrupted) : 0;
+  return Interrupts::signal() ? 128 + Interrupts::signal() : 0;
 }
