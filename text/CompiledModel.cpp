@@ -3,9 +3,9 @@
 #include "CompiledModel.h"
 
 #include "Json.h"
+#include "ModelEntry.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <optional>
 
@@ -24,10 +24,6 @@ struct TokenEntry {
   int64_t vocabulary = 0; ///< 0: no logits (encode)
 };
 
-struct SessionFreer {
-  void operator()(attn_session *session) const { attn_session_free(session); }
-};
-
 /// What both kinds of model share: a session, and one call with ids in and logits out.
 class EntryRunner {
 public:
@@ -38,7 +34,7 @@ public:
              const int32_t *slots, const std::vector<TokenId> *article = nullptr);
 
 private:
-  std::unique_ptr<attn_session, SessionFreer> session;
+  OwnedSession session;
 };
 
 class CachedModel : public StepModel {
@@ -116,54 +112,16 @@ private:
 
 } // namespace
 
-static Error errorOf(const attn_error &error) { return {error.text}; }
-
-static attn_error emptyError() {
-  attn_error error = {};
-  error.size = sizeof error;
-  return error;
-}
-
-/// Upper bound of dimension `d` of a tensor.
-static int64_t upperBound(const attn_entry &entry, const attn_tensor_info &info, int d) {
-  int64_t dim = info.dims[d];
-  return dim >= 0 ? dim : entry.dims[-1 - dim].max;
-}
-
-static Expected<uint32_t> findTensor(const attn_tensor_info *infos, uint32_t n, const char *name,
-                                     const std::string &where) {
-  for (uint32_t i = 0; i < n; ++i)
-    if (std::strcmp(infos[i].name, name) == 0)
-      return i;
-  return Error{where + " has no '" + name + "'"};
-}
-
-/// Finds the input `name` and checks that it is ids [batch, seq].
-static Expected<uint32_t> findIds(const attn_entry *entry, const char *name, const std::string &where) {
-  Expected<uint32_t> ids = findTensor(entry->in, entry->n_in, name, where);
-  if (!ids)
-    return ids;
-  const attn_tensor_info &in = entry->in[*ids];
-  if (in.dtype.code != kDLInt || in.dtype.bits != 64 || in.dtype.lanes != 1 || in.rank != 2)
-    return Error{where + ": expected " + name + " of type int64 and rank 2, got " + attn_dtype_name(in.dtype) +
-                 " and rank " + std::to_string(in.rank)};
-  return ids;
-}
-
 /// Checks an entry against the contract in CompiledModel.h. logitsRank 0: it needs none. With an encoder the sequence is
 /// decoder_input_ids, but for encode itself.
 static Expected<TokenEntry> findEntry(const attn_library *library, const char *name, int logitsRank, bool usesState,
                                       bool hasEncoder) {
-  int64_t number = attn_library_find(library, name);
-  if (number < 0) {
-    std::string known;
-    for (uint32_t i = 0; i < library->n_entries; ++i)
-      known += (i ? ", " : "") + std::string(attn_library_entry(library, i)->name);
-    return Error{"the model has no entry " + inQuotes(name) + "; it has: " + (known.empty() ? "none" : known)};
-  }
+  Expected<uint32_t> number = findEntryNumber(library, name);
+  if (!number)
+    return number.error();
   std::string where = "entry " + inQuotes(name);
   TokenEntry result;
-  result.number = static_cast<uint32_t>(number);
+  result.number = *number;
   const attn_entry *entry = result.entry = attn_library_entry(library, result.number);
 
   const char *idsName = hasEncoder && logitsRank ? "decoder_input_ids" : "input_ids";
@@ -206,34 +164,12 @@ static Expected<TokenEntry> findEntry(const attn_library *library, const char *n
 }
 
 Status EntryRunner::create(const attn_library *library, const attn_model *model, const attn_host *host) {
-  attn_session *made = nullptr;
-  attn_error error = emptyError();
-  if (attn_session_create(library, model, host, &made, &error) != ATTN_OK)
-    return errorOf(error);
-  session.reset(made);
+  Expected<OwnedSession> made = createSession(library, model, host);
+  if (!made)
+    return made.error();
+  session = std::move(*made);
   return {};
 }
-
-namespace {
-
-/// A contiguous tensor that points into itself for its shape. DLPack 1.2 wants strides even for contiguous tensors.
-struct DenseTensor {
-  DLTensor tensor = {};
-  int64_t shape[3], strides[3];
-
-  DenseTensor(const void *data, const attn_tensor_info &info, int64_t d0, int64_t d1, int64_t d2 = 1)
-      : shape{d0, d1, d2}, strides{d1 * d2, d2, 1} {
-    tensor.data = const_cast<void *>(data); // the ABI takes pointers to mutable data; inputs are not written
-    tensor.device = {kDLCPU, 0};
-    tensor.ndim = info.rank;
-    tensor.dtype = info.dtype;
-    tensor.shape = shape;
-    tensor.strides = strides;
-  }
-  DenseTensor(const DenseTensor &) = delete;
-};
-
-} // namespace
 
 Status EntryRunner::run(const TokenEntry &entry, const TokenId *ids, int64_t batch, int64_t n, float *logits,
                         attn_state *state, const int32_t *slots, const std::vector<TokenId> *article) {
