@@ -15,6 +15,7 @@ llvm::Error Decoder::build(StringRef modelType) {
   forward();
   cached("prefill", kDynamic);
   cached("decode", 1);
+  cached("verify", kDynamic, /*everyToken=*/true);
   if (llvm::Error error = b.finish())
     return error;
   return setMetadata(import, modelType,
@@ -45,25 +46,28 @@ void Decoder::forward() {
   b.results(func, {{"logits", head(x), {"batch", "seq"}}});
 }
 
-void Decoder::cached(StringRef name, int64_t seq) {
+void Decoder::cached(StringRef name, int64_t seq, bool everyToken) {
   SmallVector<StringRef, 2> tokens{"batch"};
   SmallVector<DimBound> bounds{{"batch", 1, kMaxBatch}, {"keys", 1, context}};
   if (seq == kDynamic) {
     tokens.push_back("seq");
-    bounds.push_back({"seq", 1, context});
+    bounds.push_back({"seq", 1, everyToken ? std::min(context, kMaxVerify) : context});
   }
   attn::CacheType cache = b.cacheType(layers, kvHeads, headDim);
   SmallVector<Input> inputs{{"input_ids", b.i64({kDynamic, seq}), tokens},
                             {"attention_mask", b.i64({kDynamic, kDynamic}), {"batch", "keys"}, /*optional=*/true}};
   if (takesPositions)
     inputs.push_back({"position_ids", b.i64({kDynamic, seq}), tokens, /*optional=*/true});
-  inputs.push_back({"logits_index", b.i64({kDynamic}), {"batch"}, /*optional=*/true});
+  if (!everyToken)
+    inputs.push_back({"logits_index", b.i64({kDynamic}), {"batch"}, /*optional=*/true});
   inputs.push_back({"", cache, {}});
   func::FuncOp func = b.entry(name, inputs, bounds);
   // Dynamic, so that decode runs the layers of prefill.
   auto tokensOf = [&](unsigned i) { return b.cast(b.i64({kDynamic, kDynamic}), func.getArgument(i)); };
   auto last = func.getArguments().end();
   Value x = run({tokensOf(0), func.getArgument(1), takesPositions ? tokensOf(2) : Value(), last[-1]});
+  if (everyToken)
+    return b.results(func, {{"logits", head(x), {"batch", "seq"}}});
   b.at("select_token");
   x = b.create<attn::SelectTokenOp>(b.f32({kDynamic, width}), {x, last[-2]});
   b.results(func, {{"logits", head(x), {"batch"}}});

@@ -51,7 +51,8 @@ protected:
 private:
   mlir::Value run(const Inputs &inputs);
   void forward();
-  void cached(llvm::StringRef name, int64_t seq);
+  /// An entry that appends to the state: logits of one token, or of each.
+  void cached(llvm::StringRef name, int64_t seq, bool everyToken = false);
 };
 
 } // namespace attnc

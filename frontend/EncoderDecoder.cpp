@@ -15,6 +15,7 @@ llvm::Error EncoderDecoder::build(StringRef modelType) {
   encode();
   cached("prefill", kDynamic);
   cached("decode", 1);
+  cached("verify", kDynamic, /*everyToken=*/true);
   if (llvm::Error error = b.finish())
     return error;
   return setMetadata(import, modelType,
@@ -90,28 +91,31 @@ void EncoderDecoder::encode() {
   b.results(func, {{"encoder_last_hidden_state", memory, {"batch", "seq"}}});
 }
 
-void EncoderDecoder::cached(StringRef name, int64_t seq) {
+void EncoderDecoder::cached(StringRef name, int64_t seq, bool everyToken) {
   SmallVector<StringRef, 2> tokens{"batch"};
   SmallVector<DimBound> bounds{{"batch", 1, kMaxBatch}, {"keys", 1, context}};
   if (seq == kDynamic) {
     tokens.push_back("seq");
-    bounds.push_back({"seq", 1, context});
+    bounds.push_back({"seq", 1, everyToken ? std::min(context, kMaxVerify) : context});
   }
-  func::FuncOp func = b.entry(name,
-                              {{"decoder_input_ids", b.i64({kDynamic, seq}), tokens},
-                               {"decoder_attention_mask", b.i64({kDynamic, kDynamic}), {"batch", "keys"}, /*optional=*/true},
-                               {"logits_index", b.i64({kDynamic}), {"batch"}, /*optional=*/true},
-                               {"", b.cacheType(decoderLayers, decoderHeads, headDim), {}},
-                               {"", b.cacheType(decoderLayers, decoderHeads, headDim, /*cross=*/true), {}}},
-                              bounds);
+  SmallVector<Input> inputs{{"decoder_input_ids", b.i64({kDynamic, seq}), tokens},
+                            {"decoder_attention_mask", b.i64({kDynamic, kDynamic}), {"batch", "keys"}, /*optional=*/true}};
+  if (!everyToken)
+    inputs.push_back({"logits_index", b.i64({kDynamic}), {"batch"}, /*optional=*/true});
+  inputs.push_back({"", b.cacheType(decoderLayers, decoderHeads, headDim), {}});
+  inputs.push_back({"", b.cacheType(decoderLayers, decoderHeads, headDim, /*cross=*/true), {}});
+  func::FuncOp func = b.entry(name, inputs, bounds);
+  auto last = func.getArguments().end();
   Stack stack;
   stack.mask = func.getArgument(1);
-  stack.cache = func.getArgument(3);
-  stack.cross = func.getArgument(4);
+  stack.cache = last[-2];
+  stack.cross = last[-1];
   // Dynamic, so that decode runs the layers of prefill.
   Value x = run(Side::decoder, b.cast(b.i64({kDynamic, kDynamic}), func.getArgument(0)), stack);
+  if (everyToken)
+    return b.results(func, {{"logits", head(x), {"batch", "seq"}}});
   b.at("select_token");
-  x = b.create<attn::SelectTokenOp>(b.f32({kDynamic, width}), {x, func.getArgument(2)});
+  x = b.create<attn::SelectTokenOp>(b.f32({kDynamic, width}), {x, last[-3]});
   b.results(func, {{"logits", head(x), {"batch"}}});
 }
 

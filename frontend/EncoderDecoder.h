@@ -57,7 +57,8 @@ private:
   mlir::Value run(Side side, mlir::Value ids, Stack stack);
   void forward();
   void encode();
-  void cached(llvm::StringRef name, int64_t seq);
+  /// An entry that appends to the state: logits of one token, or of each.
+  void cached(llvm::StringRef name, int64_t seq, bool everyToken = false);
 };
 
 } // namespace attnc

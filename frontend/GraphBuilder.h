@@ -13,6 +13,8 @@ namespace attnc {
 
 constexpr int64_t kDynamic = mlir::ShapedType::kDynamic;
 constexpr int64_t kMaxBatch = 4096;
+/// Tokens that `verify` takes: a guess of some tokens, not a prompt.
+constexpr int64_t kMaxVerify = 64;
 
 /// An input of an entry, or a cache. `dims` names its dynamic dimensions.
 struct Input {

@@ -131,7 +131,7 @@ typedef struct attn_tensor_info {
 
 typedef struct attn_entry {
   uint32_t size;
-  const char *name; /* "forward", "prefill", "decode", "encode", or the function's own name */
+  const char *name; /* "forward", "prefill", "decode", "verify", "encode", or the function's own name */
   uint32_t n_dims, n_in, n_out;
   const attn_dim *dims;
   const attn_tensor_info *in;

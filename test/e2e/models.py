@@ -1,7 +1,7 @@
 """Model directories of test/fixtures/models against transformers' float64 outputs (expected.npz): models.py [--first] FAMILY...
 
-test/models/FAMILY.test runs it. Decoders: forward, then prefill and decode token by token, padded too. Encoders: every
-output. Encoder-decoders: forward, then encode, prefill and decode.
+test/models/FAMILY.test runs it. Decoders: forward, then prefill and decode token by token, padded too, and verify. Encoders:
+every output. Encoder-decoders: forward, then encode, prefill, decode and verify.
 """
 import os
 import sys
@@ -9,6 +9,7 @@ import sys
 import numpy as np
 
 from harness import SOURCE, Model, Report, State, compile_module, each_variant
+from model_file import TRUNCATE
 
 LIMIT = 1e-5  # f32 arithmetic, the stored weights
 FIXTURES = os.path.join(SOURCE, "test", "fixtures", "models")
@@ -63,12 +64,22 @@ def check_decoding(report, model, runs, notes, label):
         # Where what came before is computed otherwise in a longer sequence (rotary tables), all at once.
         first, last = (max(1, seq - 9), seq) if seq <= until else (seq, seq)
         keep = visible(inputs, "logits", expected["logits"])
-        state = State(model, batch, seq)
+        state, steps = State(model, batch, seq), []
         for begin, end in [(0, first)] + [(at, at + 1) for at in range(first, last)]:
             got = model.run("prefill" if end > begin + 1 else "decode", column(inputs, begin, end), state)["logits"]
             rows = keep[:, end - 1]
             report.close("%s run %d cached to %d" % (label, number, end), got[rows], expected["logits"][rows, end - 1], LIMIT)
+            steps.append(got)
+        if last > first:
+            check_verify(report, model, state, column(inputs, first, last), first, np.stack(steps[1:], 1), "%s run %d" % (label, number))
         state.close()
+
+
+def check_verify(report, model, state, part, first, steps, label):
+    """The tokens after the first ones again, all at once: the bits of one at a time."""
+    for slot in range(len(steps)):
+        state.op(TRUNCATE, slot, first)
+    report.equal(label + " verify", model.run("verify", part, state)["logits"], steps)
 
 
 def check_generation(report, model, runs, label):
@@ -80,11 +91,15 @@ def check_generation(report, model, runs, label):
         batch, seq = ids.shape
         state = State(model, batch, seq)
         model.run("encode", {name: inputs[name] for name in ("input_ids", "attention_mask") if name in inputs}, state)
-        first = max(1, seq - 5)
+        first, steps = max(1, seq - 5), []
         for begin, end in [(0, first)] + [(at, at + 1) for at in range(first, seq)]:
             part = {"decoder_input_ids": np.ascontiguousarray(ids[:, begin:end])}
             got = model.run("prefill" if end > begin + 1 else "decode", part, state)["logits"]
             report.close("%s run %d cached to %d" % (label, number, end), got, expected["logits"][:, end - 1], LIMIT)
+            steps.append(got)
+        if seq > first:
+            part = {"decoder_input_ids": np.ascontiguousarray(ids[:, first:])}
+            check_verify(report, model, state, part, first, np.stack(steps[1:], 1), "%s run %d" % (label, number))
         state.close()
 
 

@@ -165,9 +165,9 @@ TEST_F(Import, F32Tied) {
   EXPECT_TRUE(has("pad_token_id = 2 : i64"));
   EXPECT_TRUE(has("!attn.cache<2x3x8x8xf32>"));
   EXPECT_EQ(only<attn::ActivationOp>("block").getKind(), attn::ActivationKind::gelu);
-  EXPECT_EQ(count("func.func private @"), 2u); // one block for forward, one for prefill and decode
+  EXPECT_EQ(count("func.func private @"), 2u); // one block for forward, one for prefill, decode and verify
   EXPECT_EQ(count("call @block("), 2u);
-  EXPECT_EQ(count("call @cached_block("), 4u);
+  EXPECT_EQ(count("call @cached_block("), 6u);
   EXPECT_EQ(count("ml_program.global private"), 28u);
   EXPECT_FALSE(only<attn::AttentionOp>("block").getScale());
   EXPECT_TRUE(only<attn::AttentionOp>("block").getCausal());
