@@ -49,6 +49,8 @@ public:
   Status start(int32_t slots, int64_t capacity) override;
   Status encode(int32_t slot, const std::vector<TokenId> &ids) override;
   Expected<const float *> append(const std::vector<int32_t> &slots, const std::vector<TokenId> &ids) override;
+  int64_t verifyLength() const override { return verifyEntry.maxTokens; }
+  Expected<const float *> verify(int32_t slot, const std::vector<TokenId> &ids) override;
   Status fork(int32_t slot, int32_t of) override { return change(ATTN_STATE_FORK, slot, of); }
   Status truncate(int32_t slot, int64_t tokens) override { return change(ATTN_STATE_TRUNCATE, slot, tokens); }
   Status clear(int32_t slot) override {
@@ -62,7 +64,8 @@ private:
   const attn_model *model = nullptr;
   const attn_host *host = nullptr;
   EntryRunner runner;
-  TokenEntry prefillEntry, decodeEntry, encodeEntry; ///< encodeEntry.entry is null without an encoder
+  TokenEntry prefillEntry, decodeEntry;
+  TokenEntry encodeEntry, verifyEntry; ///< maxTokens is 0 where the model has none
   attn_state_memory state = {};
   int32_t slots = 0;    ///< of the state
   int64_t capacity = 0; ///< of each, in tokens
@@ -219,6 +222,13 @@ Expected<std::unique_ptr<StepModel>> CachedModel::create(const attn_library *lib
   Expected<TokenEntry> decode = findEntry(library, "decode", 2, /*usesState=*/true, hasEncoder);
   if (!decode)
     return decode.error();
+  if (attn_library_find(library, "verify") >= 0) {
+    Expected<TokenEntry> verify = findEntry(library, "verify", 3, /*usesState=*/true, hasEncoder);
+    if (!verify)
+      return verify.error();
+    if (verify->vocabulary == prefill->vocabulary)
+      result->verifyEntry = *verify;
+  }
   if (prefill->vocabulary != decode->vocabulary)
     return Error{"entries 'prefill' and 'decode' differ in vocabulary: " + std::to_string(prefill->vocabulary) +
                  " and " + std::to_string(decode->vocabulary)};
@@ -277,6 +287,16 @@ Expected<const float *> CachedModel::append(const std::vector<int32_t> &rows, co
                                      logits.data() + static_cast<size_t>(row) * vocabulary, state.state, &rows[static_cast<size_t>(row)]);
           !status)
         return status.error();
+  return logits.data();
+}
+
+Expected<const float *> CachedModel::verify(int32_t slot, const std::vector<TokenId> &ids) {
+  size_t needed = ids.size() * static_cast<size_t>(verifyEntry.vocabulary);
+  if (logits.size() < needed)
+    logits.resize(needed);
+  if (Status status = runner.run(verifyEntry, ids.data(), 1, static_cast<int64_t>(ids.size()), logits.data(), state.state, &slot);
+      !status)
+    return status.error();
   return logits.data();
 }
 

@@ -5,11 +5,12 @@
 //   forward  input_ids [batch, seq] i64 -> logits [batch, seq, vocab] f32
 //   prefill  input_ids [batch, seq] i64 -> logits [batch, vocab] f32 of the last token; appends to the state
 //   decode   as prefill, seq = 1
+//   verify   as prefill -> logits [batch, seq, vocab] f32 (may be missing)
 //
 // and of an encoder–decoder, which is known by its entry `encode`:
 //
 //   encode   input_ids [batch, seq] i64; fills the cross part of the state
-//   forward, prefill, decode: the sequence is decoder_input_ids; forward takes input_ids, too
+//   forward, prefill, decode, verify: the sequence is decoder_input_ids; forward takes input_ids, too
 //
 // Other inputs must be optional and are left out: the model then sees plain positions and no padding. Sequences of one
 // length share a run, each in a slot of its own.

@@ -14,6 +14,7 @@ struct Generation {
   double firstTokenSeconds = 0; ///< from its turn to the first new token's logits
   double decodeSeconds = 0;     ///< in the decode steps that it took part in
   int64_t decodeSteps = 0;
+  int64_t lookedUpTokens = 0; ///< new tokens that took no step of their own, as lookup had guessed them
 };
 
 struct GenerateOptions {
@@ -23,6 +24,9 @@ struct GenerateOptions {
   std::vector<TokenId> decoderStart;
   /// Most sequences (prompts times beams) in one step. A beam search takes its beams in any case.
   int64_t maxSequences = 16;
+  /// Prompt lookup: while one sequence alone is written, its next tokens are guessed to be those that followed its last
+  /// ones before, and a guess is checked in one step (StepModel::verify). The text stays the same.
+  bool lookup = false;
   /// Called with each new token of prompt number `prompt`; returning false ends everything after it. Beam search: called
   /// with all tokens when the prompt's text has been found.
   std::function<bool(size_t prompt, TokenId)> onToken;
@@ -38,8 +42,9 @@ class Generator {
 public:
   explicit Generator(StepModel &model) : model(model) {}
 
-  /// One result per prompt. Errors, before anything runs: those of `check` and of SearchOptions::check; afterwards those
-  /// of the model and of the search. After a stop or a cancellation: what there is so far.
+  /// One result per prompt. Errors, before anything runs: those of `check` and of SearchOptions::check, "lookup does not go
+  /// together with beams", "the model has no entry 'verify', which lookup needs"; afterwards those of the model and of the
+  /// search. After a stop or a cancellation: what there is so far.
   Expected<std::vector<Generation>> run(const std::vector<std::vector<TokenId>> &prompts, const GenerateOptions &options);
   Expected<Generation> run(const std::vector<TokenId> &prompt, const GenerateOptions &options);
 

@@ -27,6 +27,10 @@ public:
   /// Appends `ids` [slots, n >= 1] to different slots and returns the logits [slots, vocabularySize] after the last
   /// token of each; they stay valid until the next call. When it fails no sequence has changed, or n > 1.
   virtual Expected<const float *> append(const std::vector<int32_t> &slots, const std::vector<TokenId> &ids) = 0;
+  /// Most tokens that verify takes; 0: the model cannot.
+  virtual int64_t verifyLength() const { return 0; }
+  /// Appends `ids` to one slot and returns the logits [ids, vocabularySize] after each; otherwise as append.
+  virtual Expected<const float *> verify(int32_t, const std::vector<TokenId> &) { return Error{"not supported"}; }
   /// `slot` becomes a copy of slot `of`.
   virtual Status fork(int32_t slot, int32_t of) = 0;
   /// Keeps the first `tokens` tokens of `slot`; its article stays. A model with a window may refuse.

@@ -1,13 +1,13 @@
 # RUN: %python %s
 """attn-generate against transformers' `generate` (test/fixtures/generation/tokens.json): greedy and beams, several prompts of
-different lengths at once, one after the other, and without a cache; and the summaries of examples/summarizer.
+different lengths at once, one after the other, without a cache and with prompt lookup; and the summaries of examples/summarizer.
 """
 import json
 import os
 import subprocess
 import tempfile
 
-from harness import BIN, SOURCE, Report, compile_module
+from harness import BIN, SEED, SOURCE, Report, compile_module
 
 FIXTURES = os.path.join(SOURCE, "test", "fixtures")
 SUMMARIZER = os.path.join(SOURCE, "examples", "summarizer")
@@ -30,9 +30,11 @@ for number, case in enumerate(cases):
     with tempfile.TemporaryDirectory() as directory:
         with open(os.path.join(directory, "generation_config.json"), "w", encoding="utf-8") as file:
             json.dump(case["options"], file)
-        # All at once; two sequences at a time; whole sequences for every token. The same bits whatever shares a step.
+        # All at once; two sequences at a time; whole sequences for every token; several tokens in a step. The same bits
+        # whatever shares a step.
         first = None
-        for flags in ([], ["--batch", "2"], ["--no-cache", "--batch", "1"]):
+        lookup = [["--lookup", "--batch", "1"]] if case["options"].get("num_beams", 1) == 1 else []
+        for flags in [[], ["--batch", "2"], ["--no-cache", "--batch", "1"]] + lookup:
             label = "%s %s %s" % (case["model"], case["options"], " ".join(flags))
             results = generate(model, case["prompts"], directory, "--ids", *flags)
             tokens = [result["ids"] for result in results]
@@ -47,12 +49,16 @@ with open(os.path.join(SUMMARIZER, "expected.json"), encoding="utf-8") as file:
     texts = json.load(file)
 model = compile_module(SUMMARIZER)
 prompts = [text["prompt_ids"] for text in texts]
-for key, text_key, flags in [("greedy_ids", "summary", []), ("beam4_ids", "beam4_summary", ["--beams", "4"])]:
+for key, text_key, flags in [("greedy_ids", "summary", []), ("greedy_ids", "summary", ["--lookup", "--batch", "1"]),
+                             ("beam4_ids", "beam4_summary", ["--beams", "4"])]:
     results = generate(model, prompts, SUMMARIZER, *flags)
     report.expect(key, len(results) == len(texts), "%d results" % len(results))
     for text, result in zip(texts, results):
         report.expect("%s %s" % (text["package"], key), result["ids"] == text[key], "expected %s, got %s" % (text[key], result["ids"]))
         report.expect("%s %s" % (text["package"], text_key), result["text"].strip() == text[text_key].strip(),
                       "expected %r, got %r" % (text[text_key], result["text"]))
-print("%d summaries, greedy and with 4 beams" % len(texts))
+# Drawn tokens are the same, too, as the logits' bits are.
+drawn = [generate(model, prompts, SUMMARIZER, "--seed", str(SEED), "--temperature", "0.7", "-n", "60", "--batch", "1", *flags) for flags in ([], ["--lookup"])]
+report.expect("lookup of drawn tokens, seed %d" % SEED, drawn[0] == drawn[1], "expected %s, got %s" % tuple(drawn))
+print("%d summaries, greedy, with lookup and with 4 beams" % len(texts))
 report.finish()

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 using namespace attn::text;
@@ -44,6 +45,20 @@ public:
     ++steps;
     return logits.data();
   }
+  int64_t verifyLength() const override { return verifies ? 9 : 0; }
+  Expected<const float *> verify(int32_t slot, const std::vector<TokenId> &ids) override {
+    EXPECT_LE(static_cast<int64_t>(ids.size()), verifyLength());
+    std::vector<float> rows;
+    for (TokenId id : ids) {
+      if (Expected<const float *> row = append({slot}, {id}); !row)
+        return row;
+      rows.insert(rows.end(), logits.begin(), logits.end());
+      --steps;
+    }
+    ++steps;
+    logits = rows;
+    return logits.data();
+  }
   Status fork(int32_t slot, int32_t of) override {
     sequences[static_cast<size_t>(slot)] = sequences[static_cast<size_t>(of)];
     return {};
@@ -65,7 +80,7 @@ public:
 
   int64_t context, vocabulary, capacity = 0, failAt = -1, nanAt = -1;
   int steps = 0;
-  bool window = false;
+  bool window = false, verifies = true;
   std::vector<TokenId> fed; ///< all tokens read, in all sequences
   std::vector<std::vector<TokenId>> sequences;
   std::vector<float> logits;
@@ -324,4 +339,78 @@ TEST(BeamSearch, Options) {
             "beam search needs a vocabulary of at least 4, the model's is 3");
   EXPECT_EQ(errorOf([](GenerateOptions &o) { o.search.logits.temperature = -1; }),
             "temperature: expected a number above 0, got -1");
+}
+
+// ---- Lookup ------------------------------------------------------------------------------------------------
+
+TEST(Lookup, FewerSteps) {
+  CountingModel model(40);
+  GenerateOptions options;
+  options.maxNewTokens = 7;
+  options.lookup = true;
+  std::vector<TokenId> seen;
+  options.onToken = [&](size_t, TokenId id) {
+    seen.push_back(id);
+    return true;
+  };
+  Expected<Generation> result = Generator(model).run(Ids{1, 2, 3, 4, 5, 6, 9, 1, 2}, options);
+  ASSERT_TRUE(bool(result)) << result.error().text;
+  EXPECT_EQ(result->ids, (Ids{3, 4, 5, 6, 7, 8, 9}));
+  EXPECT_EQ(seen, result->ids);
+  // After 2 3 came 4 5 6, and then 9, which is wrong and is not read: a guess is of 1, 3 or 7 tokens.
+  EXPECT_EQ(result->lookedUpTokens, 3);
+  EXPECT_EQ(model.steps, 1 + 1 + 2);
+  options.search.beams = 2;
+  EXPECT_EQ(errorOf(Generator(model).run(Ids{1}, options)), "lookup does not go together with beams");
+  options.search.beams = 1;
+  model.verifies = false;
+  EXPECT_EQ(errorOf(Generator(model).run(Ids{1}, options)), "the model has no entry 'verify', which lookup needs");
+}
+
+namespace {
+
+/// Logits that depend on the last two tokens and repeat themselves often.
+class RandomModel : public CountingModel {
+public:
+  explicit RandomModel(uint64_t seed) : CountingModel(60, 5), seed(seed) {}
+  void score(const std::vector<TokenId> &sequence, float *row) const override {
+    TokenId before = sequence.size() > 1 ? sequence[sequence.size() - 2] : 0;
+    SampleGenerator generator(seed + static_cast<uint64_t>(sequence.back() * 5 + before));
+    for (int64_t i = 0; i < vocabulary; ++i)
+      row[i] = static_cast<float>(generator() >> 40) * 0x1p-21f;
+  }
+  uint64_t seed;
+};
+
+} // namespace
+
+/// Whatever is guessed, the text is that of single steps; drawn texts too.
+TEST(Lookup, SameTokens) {
+  const char *given = std::getenv("ATTN_TEST_SEED");
+  uint64_t seed = given ? std::strtoull(given, nullptr, 10) : 1;
+  SCOPED_TRACE("ATTN_TEST_SEED=" + std::to_string(seed));
+  SampleGenerator random(seed);
+  int64_t lookedUp = 0;
+  for (int round = 0; round < 200; ++round) {
+    RandomModel model(random());
+    model.window = round % 5 == 0;
+    Ids prompt;
+    for (uint64_t n = random() % 20 + 1; n > 0; --n)
+      prompt.push_back(static_cast<TokenId>(random() % 5));
+    GenerateOptions options;
+    options.maxNewTokens = static_cast<int64_t>(random() % 70 + 1);
+    options.search.sample = round % 2;
+    options.search.seed = seed;
+    if (round % 3 == 0)
+      options.search.eosIds = {4};
+    Expected<Generation> plain = Generator(model).run(prompt, options);
+    options.lookup = true;
+    Expected<Generation> looked = Generator(model).run(prompt, options);
+    ASSERT_TRUE(plain && looked) << (looked ? plain : looked).error().text;
+    EXPECT_EQ(looked->ids, plain->ids);
+    EXPECT_EQ(looked->reason, plain->reason);
+    EXPECT_EQ(looked->decodeSteps + looked->lookedUpTokens, plain->decodeSteps);
+    lookedUp += looked->lookedUpTokens;
+  }
+  EXPECT_GT(lookedUp, 500);
 }

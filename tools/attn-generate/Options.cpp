@@ -43,6 +43,8 @@ How tokens are chosen; what is not given is taken from the model directory, as t
   --repetition-penalty X      make tokens that are already there less likely (X > 1)
   --no-repeat-ngram-size N    never write the same N tokens twice
 
+  --lookup            guess what follows from the prompt and check several tokens at once: the same text, sooner
+                      where it repeats the prompt; while one sequence is written, without beams
   --batch N           at most N sequences in one step (default 16)
   --threads N         threads to use (default: all CPUs of this process)
   --variant V         use the code for this instruction set (attn-run MODEL.so --describe lists them)
@@ -158,6 +160,7 @@ Expected<Options> parseArguments(int argc, char **argv) {
                                                       {"--no-template", &options.noTemplate},
                                                       {"--replace-invalid", &options.replaceInvalid},
                                                       {"--truncate", &options.truncate},
+                                                      {"--lookup", &options.lookup},
                                                       {"--sample", &options.sample},
                                                       {"--greedy", &options.greedy},
                                                       {"--ids", &options.ids},
@@ -271,5 +274,7 @@ Expected<Options> parseArguments(int argc, char **argv) {
     return Error{"--greedy does not go together with options for beams or random tokens"};
   if (drawing && options.beams.value_or(1) > 1)
     return Error{"--beams does not go together with options for random tokens"};
+  if (options.lookup && (options.noCache || options.beams.value_or(1) > 1))
+    return Error{"--lookup does not go together with --no-cache or --beams"};
   return options;
 }

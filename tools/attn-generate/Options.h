@@ -18,7 +18,7 @@ struct Options {
   std::optional<int64_t> maxNewTokens;
   int64_t threads = 0; ///< 0: not given
   int64_t batch = 16;
-  bool noCache = false, noTemplate = false, replaceInvalid = false, truncate = false;
+  bool noCache = false, noTemplate = false, replaceInvalid = false, truncate = false, lookup = false;
   bool ids = false, json = false, verbose = false, help = false;
 
   // Where given, these take the place of the model's own.

@@ -33,9 +33,12 @@ static void report(const Prompt &prompt, const Generation &result) {
   std::fprintf(stderr, "attn-generate: %zu prompt tokens, ", prompt.ids.size());
   if (result.reusedTokens)
     std::fprintf(stderr, "%lld of them read before, ", static_cast<long long>(result.reusedTokens));
-  std::fprintf(stderr, "%zu new tokens, first token after %.1f ms, ", result.ids.size(), result.firstTokenSeconds * 1e3);
-  if (result.decodeSteps > 0 && result.decodeSeconds > 0)
-    std::fprintf(stderr, "then %.1f tokens/s, ", static_cast<double>(result.decodeSteps) / result.decodeSeconds);
+  std::fprintf(stderr, "%zu new tokens, ", result.ids.size());
+  if (result.lookedUpTokens)
+    std::fprintf(stderr, "%lld of them looked up, ", static_cast<long long>(result.lookedUpTokens));
+  std::fprintf(stderr, "first token after %.1f ms, ", result.firstTokenSeconds * 1e3);
+  if (int64_t decoded = result.decodeSteps + result.lookedUpTokens; decoded > 0 && result.decodeSeconds > 0)
+    std::fprintf(stderr, "then %.1f tokens/s, ", static_cast<double>(decoded) / result.decodeSeconds);
   std::fprintf(stderr, "ended by %s\n", reasons[static_cast<int>(result.reason)]);
 }
 
@@ -150,6 +153,7 @@ static Status generate(StepModel &steps, const ModelDirectory &directory, const 
   settings.search = options.searchOptions(settings.search);
   settings.maxNewTokens = maxNewTokens;
   settings.maxSequences = options.batch;
+  settings.lookup = options.lookup;
   settings.cancelled = [] { return Interrupts::signal() != 0; };
   settings.onToken = [&](size_t prompt, TokenId id) {
     written = output.push(prompt, id);
