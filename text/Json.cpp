@@ -72,6 +72,24 @@ Expected<json> parseJson(std::string_view text, const std::string &name) {
   }
 }
 
+Expected<json> loadOptionalJson(const std::string &path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0 && errno == ENOENT)
+    return json();
+  Expected<std::string> content = readFile(path, maxJsonBytes);
+  if (!content)
+    return content.error();
+  return parseJson(*content, path);
+}
+
+Expected<json> loadOptionalObject(const std::string &path) {
+  Expected<json> value = loadOptionalJson(path);
+  if (value && !value->is_null())
+    if (Status status = JsonRef(*value, path).expectObject(); !status)
+      return status.error();
+  return value;
+}
+
 static const json nullValue;
 
 JsonRef JsonRef::get(const char *key) const {

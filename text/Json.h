@@ -28,6 +28,11 @@ Expected<std::string> readFile(const std::string &path, uint64_t maxBytes);
 /// Parses one JSON value. `name` starts every error text.
 Expected<nlohmann::json> parseJson(std::string_view text, const std::string &name);
 
+/// The value in a file, or null when there is no such file.
+Expected<nlohmann::json> loadOptionalJson(const std::string &path);
+/// The same where anything but an object is an error.
+Expected<nlohmann::json> loadOptionalObject(const std::string &path);
+
 /// A value with the path that leads to it, for error texts.
 class JsonRef {
 public:

@@ -4,27 +4,7 @@
 
 #include "Json.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <sys/stat.h>
-
 namespace attn::text {
-
-/// The object in `path`, or an empty one when there is no such file.
-static Expected<nlohmann::json> loadOptional(const std::string &path) {
-  struct stat info;
-  if (stat(path.c_str(), &info) != 0 && errno == ENOENT)
-    return nlohmann::json::object();
-  Expected<std::string> content = readFile(path, maxJsonBytes);
-  if (!content)
-    return content.error();
-  Expected<nlohmann::json> value = parseJson(*content, path);
-  if (!value)
-    return value.error();
-  if (Status status = JsonRef(*value, path).expectObject(); !status)
-    return status.error();
-  return value;
-}
 
 static Expected<std::vector<TemplatePiece>> readTemplate(const JsonRef &list, const Tokenizer &tokenizer) {
   std::vector<TemplatePiece> result;
@@ -63,7 +43,7 @@ Expected<ModelDirectory> ModelDirectory::load(const std::string &directory, bool
   }
 
   std::string configPath = prefix + "config.json", generationPath = prefix + "generation_config.json";
-  Expected<nlohmann::json> config = loadOptional(configPath), generation = loadOptional(generationPath);
+  Expected<nlohmann::json> config = loadOptionalObject(configPath), generation = loadOptionalObject(generationPath);
   if (!config)
     return config.error();
   if (!generation)
@@ -95,36 +75,20 @@ Expected<std::vector<TokenId>> ModelDirectory::encodePrompt(std::string_view tex
   std::string prefixed;
   if (useTemplate && !prefix.empty())
     text = prefixed = prefix + std::string(text);
-  Expected<std::vector<TokenId>> article = tokenizer->encode(text, {strict, /*addSpecialTokens=*/false});
+  if (!useTemplate || promptTemplate.empty())
+    return tokenizer->encode(text, {strict, /*addSpecialTokens=*/true, maxTokens});
+  int64_t room = maxTokens - static_cast<int64_t>(promptTemplate.size() - 1);
+  if (room < 1)
+    return Error{std::to_string(maxTokens) + " tokens leave no room for the text"};
+  Expected<std::vector<TokenId>> article = tokenizer->encode(text, {strict, /*addSpecialTokens=*/false, room});
   if (!article)
     return article;
-  std::vector<TokenId> before, after;
-  if (useTemplate && !promptTemplate.empty()) {
-    bool behind = false;
-    for (const TemplatePiece &piece : promptTemplate) {
-      if (!piece.isArticle)
-        (behind ? after : before).push_back(piece.id);
-      behind |= piece.isArticle;
-    }
-  } else {
-    // What the post_processor puts around the text.
-    Expected<std::vector<TokenId>> whole = tokenizer->encode(text, {strict, /*addSpecialTokens=*/true});
-    if (!whole)
-      return whole;
-    auto at = std::search(whole->begin(), whole->end(), article->begin(), article->end());
-    if (static_cast<int64_t>(whole->size()) <= maxTokens || at == whole->end())
-      return whole;
-    before.assign(whole->begin(), at);
-    after.assign(at + static_cast<ptrdiff_t>(article->size()), whole->end());
-  }
-  int64_t room = maxTokens - static_cast<int64_t>(before.size() + after.size());
-  if (room < 1)
-    return Error{std::to_string(maxTokens) + " tokens leave no room for the prompt"};
-  if (static_cast<int64_t>(article->size()) > room)
-    article->resize(static_cast<size_t>(room));
-  std::vector<TokenId> result = std::move(before);
-  result.insert(result.end(), article->begin(), article->end());
-  result.insert(result.end(), after.begin(), after.end());
+  std::vector<TokenId> result;
+  for (const TemplatePiece &piece : promptTemplate)
+    if (piece.isArticle)
+      result.insert(result.end(), article->begin(), article->end());
+    else
+      result.push_back(piece.id);
   return result;
 }
 

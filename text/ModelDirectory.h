@@ -27,7 +27,7 @@ struct ModelDirectory {
 
   /// Ids of a prompt around `text`. With a template the text's own ids are without the post_processor's tokens. A prompt
   /// of more than `maxTokens` loses the end of its text, not what is around it. The directory was loaded with its
-  /// tokenizer. Errors: those of Tokenizer::encode, "N tokens leave no room for the prompt".
+  /// tokenizer. Errors: those of Tokenizer::encode.
   Expected<std::vector<TokenId>> encodePrompt(std::string_view text, bool useTemplate, bool strict,
                                               int64_t maxTokens = INT64_MAX) const;
 };

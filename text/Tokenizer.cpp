@@ -113,7 +113,14 @@ Expected<std::vector<TokenId>> Tokenizer::encode(std::string_view bytes, const E
       return status.error();
   }
   caches->giveBack(std::move(cache));
-  if (options.addSpecialTokens && postProcessor)
+  bool process = options.addSpecialTokens && postProcessor;
+  if (options.maxTokens < INT64_MAX) {
+    int64_t room = options.maxTokens - static_cast<int64_t>(process ? postProcessor->process({}).size() : 0);
+    if (room < 1)
+      return Error{std::to_string(options.maxTokens) + " tokens leave no room for the text"};
+    ids.resize(std::min(ids.size(), static_cast<size_t>(room)));
+  }
+  if (process)
     ids = postProcessor->process(std::move(ids));
   return ids;
 }

@@ -28,6 +28,8 @@ struct EncodeOptions {
   bool strict = false;
   /// Apply the post_processor (special tokens around the text).
   bool addSpecialTokens = true;
+  /// At most so many tokens: the end of the text is cut off, not the special tokens around it.
+  int64_t maxTokens = INT64_MAX;
 };
 
 /// Immutable and cheap to copy; may be used by several threads.
@@ -42,8 +44,8 @@ public:
   static Expected<Tokenizer> parse(std::string_view json, const std::string &name);
 
   /// Token ids of `bytes`, which need not be valid UTF-8: as bytes.decode('utf-8', errors='replace') in Python
-  /// followed by tokenizers.Tokenizer.encode. Errors: "invalid UTF-8 at byte N" (strict only), text of 4 GiB
-  /// or more, PCRE2 limits.
+  /// followed by tokenizers.Tokenizer.encode. Errors: "invalid UTF-8 at byte N" (strict only), "N tokens
+  /// leave no room for the text", text of 4 GiB or more, PCRE2 limits.
   Expected<std::vector<TokenId>> encode(std::string_view bytes, const EncodeOptions &options = {}) const;
 
   /// The text of `ids`; what is not valid UTF-8 becomes U+FFFD. Errors: "token id N is not in the vocabulary".

@@ -152,7 +152,7 @@ TEST(ModelDirectory, PromptsAreCutAtTheEndOfTheText) {
   EXPECT_EQ(*directory->encodePrompt("abcd", true, true, 5), (Ids{3, 1, 2, 3, 0}));
   EXPECT_EQ(*directory->encodePrompt("ab", true, true, 5), (Ids{3, 1, 2, 0}));
   EXPECT_EQ(*directory->encodePrompt("abcd", false, true, 3), (Ids{1, 2, 3}));
-  EXPECT_EQ(directory->encodePrompt("abcd", true, true, 2).error().text, "2 tokens leave no room for the prompt");
+  EXPECT_EQ(directory->encodePrompt("abcd", true, true, 2).error().text, "2 tokens leave no room for the text");
 }
 
 TEST(ModelDirectory, WithoutATokenizer) {
