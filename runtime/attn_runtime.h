@@ -247,7 +247,7 @@ ATTN_API int32_t attn_npy_write(const char *path, const DLTensor *tensor, attn_e
 ATTN_API int32_t attn_input_open(const char *path, FILE **stream, uint64_t *bytes, attn_error *error);
 
 /* A file that takes its name only when it is complete: written beside its place, then renamed. A path that
- * exists and is not a regular file (a pipe, /dev/null) is written directly. */
+ * exists and is not a regular file (a pipe, /dev/null) is written directly; "-" is standard output. */
 typedef struct attn_output attn_output;
 ATTN_API int32_t attn_output_open(const char *path, attn_output **output, attn_error *error);
 ATTN_API FILE *attn_output_stream(attn_output *output);

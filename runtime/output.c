@@ -68,7 +68,9 @@ int32_t attn_output_open(const char *path, attn_output **result, attn_error *err
   }
   struct stat info;
   int fd;
-  if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+  if (strcmp(path, "-") == 0)
+    fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  else if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
     fd = open(path, O_WRONLY | O_CLOEXEC);
   else
     fd = open_temporary(output);
