@@ -29,7 +29,7 @@ config.environment["PATH"] = os.pathsep.join(
 aarch64_dir = os.path.join(build, "test", "aarch64")
 config.substitutions.append(("%aarch64-run", "qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu max " + os.path.join(aarch64_dir, "attn-run")))
 # Longer names first: lit replaces textually.
-for tool in ["attn-generate", "attn-tokenize", "attn-bench", "attn-opt", "attn-run", "attnc"]:
+for tool in ["attn-generate", "attn-embed", "attn-tokenize", "attn-bench", "attn-opt", "attn-run", "attnc"]:
     config.substitutions.append(("%" + tool, os.path.join(bin_dir, tool)))
 config.substitutions += [
     ("%fake_model", os.path.join(build, "test", "runtime", "libfake_model.so")),
