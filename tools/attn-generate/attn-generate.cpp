@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <poll.h>
 #include <unistd.h>
 
 using namespace attn::text;
@@ -16,6 +17,9 @@ using namespace attn::text;
 /// Writes to standard output at once, not through stdio: after Ctrl-C nothing is left to be flushed at exit.
 static Status emit(std::string_view text) {
   while (!text.empty()) {
+    pollfd output = {STDOUT_FILENO, POLLOUT, 0};
+    if (Interrupts::signal() && poll(&output, 1, /*timeout=*/0) != 1)
+      return Error{"interrupted"}; // nobody reads, and no other signal would end the wait
     ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
     if (written >= 0)
       text.remove_prefix(static_cast<size_t>(written));
