@@ -250,6 +250,10 @@ LogicalResult recordInterface(ModuleOp module) {
   }
   module->setAttr(kInterfaceAttr, builder.getArrayAttr(entries));
   module->setAttr(kParametersAttr, builder.getArrayAttr(parameters));
+  llvm::SetVector<StringRef> externals;
+  module.walk([&](attn::ExternalOp op) { externals.insert(op.getName()); });
+  if (!externals.empty())
+    module->setAttr(kExternalsAttr, builder.getStrArrayAttr(externals.getArrayRef()));
   return success();
 }
 
@@ -445,6 +449,13 @@ LogicalResult InterfaceReader::read() {
                          model.cache.getHeadDim(), model.cache.getHeadDimV()})
       if (llvm::MulOverflow(product, size, product))
         return module.emitError() << "expected a cache that fits into memory, got " << model.cache;
+  }
+  if (Attribute attr = module->getAttr(kExternalsAttr)) {
+    auto names = dyn_cast<ArrayAttr>(attr);
+    if (!names || !llvm::all_of(names, llvm::IsaPred<StringAttr>))
+      return module.emitError() << kExternalsAttr << ": expected an array of names, got " << attr;
+    for (StringRef name : names.getAsValueRange<StringAttr>())
+      model.externals.push_back(name.str());
   }
   model.metadata = module->getAttrOfType<DictionaryAttr>(attn::kMetadataAttr);
   model.weightsBytes = integerOf(module->getAttr(kWeightsBytesAttr)).value_or(0);

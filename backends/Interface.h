@@ -8,6 +8,7 @@
 //                       cross = !attn.cache<…, cross>}, {name = "encode", inputs = [{…, cross_mask}], …, fills_cross}, …]
 //   attn.parameters = [{source = ["wte.weight"], type = tensor<…>, offset = 64, pack = {kind = "panels",
 //                       transposed = true, k = 768, n = 50257}, parts = array<i64: 50257>}, …]
+//   attn.externals  = ["addition"], functions of the host, if there are any
 #ifndef ATTNC_BACKENDS_INTERFACE_H
 #define ATTNC_BACKENDS_INTERFACE_H
 
@@ -58,6 +59,7 @@ struct ModelInterface {
   int64_t crossTokens = 0; ///< that a run may append to the cross cache; 0: there is none
   int64_t window = 0, sinks = 0; ///< the largest of the entries; used with ringTokens()
   mlir::DictionaryAttr metadata; ///< or null
+  std::vector<std::string> externals; ///< functions of the host
   uint64_t weightsBytes = 0; ///< packed, header included; 0: none
 
   /// Bytes of the cache's pages per token and per number, 0 without a cache.
@@ -82,7 +84,7 @@ struct Parameter {
 
 constexpr llvm::StringLiteral kInterfaceAttr = "attn.interface", kParametersAttr = "attn.parameters",
                               kOffsetAttr = "attn.offset", kPackAttr = "attn.pack", kSourceAttr = "attn.source",
-                              kPartsAttr = "attn.pack.parts", kWeightsBytesAttr = "attn.weights_bytes";
+                              kPartsAttr = "attn.pack.parts", kExternalsAttr = "attn.externals", kWeightsBytesAttr = "attn.weights_bytes";
 
 /// Sets attn.interface and attn.parameters from the module's public functions and globals ("fused" stage), unless they
 /// are there already. Reports functions that cannot be entries, at their location.

@@ -82,6 +82,8 @@ static void addCaptured(Operation *op, Effects &effects) {
   });
 }
 
+void ExternalOp::getEffects(Effects &effects) { addEffects(*this, SmallVector<Value>(getInits()), effects); }
+
 void RouteOp::getEffects(Effects &effects) { addEffects(*this, {getInit(), getExpertsInit()}, effects); }
 
 void AttentionOp::getEffects(Effects &effects) {

@@ -652,6 +652,7 @@ def Attn_DispatchOp : Attn_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserO
 }
 
 include "dialect/Experts.td"
+include "dialect/External.td"
 include "dialect/LinearAttention.td"
 include "dialect/Positions.td"
 

@@ -346,6 +346,21 @@ LogicalResult BufferizeFunction::visit(Operation *op) {
         map.map(splat.getResult(), out);
         return success();
       })
+      .Case([&](tensor::ConcatOp concat) {
+        FailureOr<SmallVector<Value>> out = allocateResults(op);
+        if (failed(out))
+          return LogicalResult(failure());
+        auto type = cast<MemRefType>((*out)[0].getType());
+        SmallVector<OpFoldResult> offsets(type.getRank(), b.getIndexAttr(0)), strides(type.getRank(), b.getIndexAttr(1));
+        Value at = arith::ConstantIndexOp::create(b, loc, 0);
+        for (Value input : bufferOperands(op)) {
+          SmallVector<OpFoldResult> sizes = memref::getMixedSizes(b, loc, input);
+          offsets[concat.getDim()] = at;
+          memref::CopyOp::create(b, loc, input, memref::SubViewOp::create(b, loc, (*out)[0], offsets, sizes, strides));
+          at = arith::AddIOp::create(b, loc, at, getValueOrCreateConstantIndexOp(b, loc, sizes[concat.getDim()]));
+        }
+        return success();
+      })
       .Case([&](tensor::EmptyOp) { return LogicalResult(allocateResults(op)); })
       .Case([&](func::CallOp call) {
         visitCall(call);
@@ -445,6 +460,11 @@ struct Bufferize : impl::BufferizeBase<Bufferize> {
 } // namespace
 
 LogicalResult createBufferForm(OpBuilder &b, Operation *op, ValueRange operands, ValueRange outs) {
+  if (auto external = dyn_cast<ExternalOp>(op)) { // any number of outs
+    ExternalOp::create(b, op->getLoc(), TypeRange(), operands.take_front(external.getInputs().size()), ValueRange(), outs,
+                       external.getName());
+    return success();
+  }
   // Segments of optional operands, from the last one: `init`, `lse_init` and `scores_init`; `init` and `state_init` before
   // `scratch`; `init` and `experts_init`; `init` before `scratch`; `init`.
   SmallVector<size_t> outSegments = {1};

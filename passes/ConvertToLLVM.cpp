@@ -3,6 +3,8 @@
 //   void attn_dispatch(ptr context, ptr kernel, ptr arg, i64 count, ptr op, i64 flop, i64 bytes)
 //   where kernel is void (ptr arg, i64 task, i64 worker)
 //   void attn_fail(ptr context, i32 status, ptr message)
+//   void attn_external(ptr context, ptr name, ptr tensors, i32 inputs, i32 outputs)
+//   where tensors is an array of DLTensor
 //
 // The captures of a kernel travel in one struct on the stack: dispatch returns when all tasks are done.
 //
@@ -19,6 +21,8 @@
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+#include <dlpack/dlpack.h>
 
 namespace attnc {
 #define GEN_PASS_DEF_CONVERTTOLLVM
@@ -131,6 +135,56 @@ struct ConvertFail : ConvertOpToLLVMPattern<FailOp> {
   }
 };
 
+struct ConvertExternal : ConvertOpToLLVMPattern<ExternalOp> {
+  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+  LogicalResult matchAndRewrite(ExternalOp op, OpAdaptor adaptor, ConversionPatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    auto module = op->getParentOfType<ModuleOp>();
+    auto ptr = LLVM::LLVMPointerType::get(b.getContext());
+    Type i8 = b.getI8Type(), i16 = b.getI16Type(), i32 = b.getI32Type(), i64 = b.getI64Type();
+    // data, device {type, id}, ndim, dtype {code, bits, lanes}, shape, strides, byte_offset
+    auto tensorType = LLVM::LLVMStructType::getLiteral(b.getContext(), {ptr, i32, i32, i32, i8, i8, i16, ptr, ptr, i64});
+    SmallVector<Value> buffers(op.getInputs()), descriptors(adaptor.getInputs());
+    llvm::append_range(buffers, op.getInits());
+    llvm::append_range(descriptors, adaptor.getInits());
+    auto constant = [&](Type type, int64_t value) {
+      return LLVM::ConstantOp::create(b, loc, type, IntegerAttr::get(type, value)).getResult();
+    };
+    auto allocate = [&](Type type, int64_t count) -> Value {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().getBody().front());
+      return LLVM::AllocaOp::create(b, loc, ptr, type, constant(i64, count));
+    };
+    auto store = [&](Value value, Type type, Value to, ArrayRef<LLVM::GEPArg> indices) {
+      LLVM::StoreOp::create(b, loc, value, LLVM::GEPOp::create(b, loc, ptr, type, to, indices));
+    };
+    Value tensors = allocate(tensorType, buffers.size());
+    for (auto [i, buffer] : llvm::enumerate(buffers)) {
+      auto type = cast<MemRefType>(buffer.getType());
+      Type element = type.getElementType();
+      MemRefDescriptor memref(descriptors[i]);
+      Value sizes = allocate(i64, 2 * type.getRank());
+      for (int32_t d = 0; d < type.getRank(); ++d) {
+        store(memref.size(b, loc, d), i64, sizes, {d});
+        store(memref.stride(b, loc, d), i64, sizes, {int32_t(type.getRank() + d)});
+      }
+      Value strides = LLVM::GEPOp::create(b, loc, ptr, i64, sizes, ArrayRef<LLVM::GEPArg>{int32_t(type.getRank())});
+      unsigned code = element.isInteger() ? kDLInt : element.isBF16() ? kDLBfloat : kDLFloat;
+      Value fields[] = {memref.bufferPtr(b, loc, *getTypeConverter(), type), constant(i32, kDLCPU), constant(i32, 0),
+                        constant(i32, type.getRank()), constant(i8, code), constant(i8, element.getIntOrFloatBitWidth()),
+                        constant(i16, 1), sizes, strides, constant(i64, 0)};
+      for (auto [field, value] : llvm::enumerate(fields))
+        store(value, tensorType, tensors, {int32_t(i), int32_t(field)});
+    }
+    auto external = declare(module, "attn_external", {ptr, ptr, ptr, i32, i32});
+    Value context = op->getParentOfType<func::FuncOp>().getArgument(0);
+    b.replaceOpWithNewOp<LLVM::CallOp>(op, external,
+                                       ValueRange{context, textAddress(b, loc, module, op.getName()), tensors,
+                                                  constant(i32, op.getInputs().size()), constant(i32, op.getInits().size())});
+    return success();
+  }
+};
+
 struct ConvertToLLVM : impl::ConvertToLLVMBase<ConvertToLLVM> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
@@ -149,9 +203,9 @@ struct ConvertToLLVM : impl::ConvertToLLVMBase<ConvertToLLVM> {
     }
     LLVMTypeConverter converter(&getContext());
     RewritePatternSet patterns(&getContext());
-    patterns.add<ConvertDispatch, ConvertFail>(converter);
+    patterns.add<ConvertDispatch, ConvertFail, ConvertExternal>(converter);
     LLVMConversionTarget target(getContext());
-    target.addIllegalOp<DispatchOp, FailOp>();
+    target.addIllegalOp<DispatchOp, FailOp, ExternalOp>();
     target.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
     if (failed(applyPartialConversion(module, target, std::move(patterns))))
       signalPassFailure();

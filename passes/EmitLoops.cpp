@@ -44,7 +44,7 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
         view.erase();
     });
     WalkResult left = getOperation().walk([](Operation *op) {
-      if (!isa<AttnDialect>(op->getDialect()) || isa<WorkerOp, FailOp, CostOp>(op))
+      if (!isa<AttnDialect>(op->getDialect()) || isa<WorkerOp, FailOp, CostOp, ExternalOp>(op))
         return WalkResult::advance();
       op->emitOpError("is not yet lowered");
       return WalkResult::interrupt();

@@ -58,7 +58,9 @@ typedef struct attn_error {
  * two tasks that run at the same time have different workers. Returns 0, or non-zero to stop the run. */
 typedef int32_t (*attn_task_fn)(void *arg, int64_t task, uint32_t worker);
 
-/* An external function named by a model. Same conventions as run: caller-allocated outputs. */
+/* An external function named by a model (attn.external), with the host's ctx. It fills the outputs, which hold anything, from
+ * the inputs; every tensor has strides and an alignment of its elements. Returns 0, or non-zero to stop the run. Runs on the
+ * thread of run or, with ATTN_HOST_GANG, on that of one of its tasks; it may not call parallel_for. */
 typedef int32_t (*attn_external_fn)(void *ctx, const DLTensor *const *in, uint32_t n_in, DLTensor *const *out,
                                     uint32_t n_out);
 

@@ -166,10 +166,13 @@ Expected<std::unique_ptr<Module>> buildLibraryModule(const ModelInterface &model
   for (auto [i, row] : enumerate(rows))
     variants.push_back(table.fields({table.i32(row->needs), table.i32(0),
                                      table.external(codeTableName(i), Type::getInt8Ty(context))}));
+  SmallVector<Constant *> externals;
+  for (const std::string &name : model.externals)
+    externals.push_back(table.string(name));
   Constant *descriptor =
       table.fields({*library, table.array(variants, "codes"), table.i64(model.tokenBytes()), table.i32(model.ringTokens()),
                     table.i32(model.window), table.i32(model.sinks), table.i32(model.elementBytes()),
-                    table.i32(model.crossTokens)});
+                    table.i32(model.crossTokens), table.array(externals, "externals"), table.i64(externals.size())});
   GlobalVariable *declared = module->getGlobalVariable("attn_descriptor");
   if (!declared)
     return fail("the support code lacks attn_descriptor");
@@ -188,7 +191,7 @@ Expected<std::unique_ptr<Module>> buildLibraryModule(const ModelInterface &model
         function->setDSOLocal(false);
       }
   SmallVector<StringRef> shared(std::begin(kMemoryFunctions), std::end(kMemoryFunctions));
-  shared.append({"attn_dispatch", "attn_fail", "attn_query"});
+  shared.append({"attn_dispatch", "attn_fail", "attn_external", "attn_query"});
   internalizeModule(*module, [&](const GlobalValue &global) { return is_contained(shared, global.getName()); });
   for (GlobalValue &global : module->global_values())
     if (archive && !global.hasLocalLinkage() && !is_contained(kMemoryFunctions, global.getName()) &&

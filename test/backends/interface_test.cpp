@@ -51,6 +51,8 @@ TEST_F(Interface, Entries) {
   EXPECT_EQ(text, "expected attribute attn.interface: continue from an earlier stage");
   EXPECT_EQ(entries("[]"), "expected at least one public function with a body, got none");
   EXPECT_EQ(entries("[1 : i64]"), "entry 0: expected name, inputs and outputs");
+  EXPECT_EQ(entries("[{name = \"f\", inputs = [], outputs = []}], attn.externals = [3 : i64]"),
+            "attn.externals: expected an array of names, got [3]");
   EXPECT_EQ(entry("inputs = [], outputs = 3 : i64"), "entry 0: expected name, inputs and outputs");
   std::string same = "{name = \"f\", inputs = [], outputs = []}";
   EXPECT_EQ(entries("[" + same + ", " + same + "]"), "entry 'f': expected different names of entries");

@@ -149,3 +149,26 @@ func.func @constant(%x: tensor<?x?x16xf32>) -> tensor<?x?x16xf32> {
      : (tensor<?x?x16xf32>, tensor<?x?x16xf32>, tensor<?x?x16xf32>, tensor<2xf32>) -> tensor<?x?x16xf32>
   return %0 : tensor<?x?x16xf32>
 }
+
+// Parts are copied to their places.
+// CHECK-LABEL: func.func @concat(
+// CHECK-SAME: %{{.*}}: !llvm.ptr, %[[X:.*]]: memref<?x3xf32> {{.*}}, %[[Y:.*]]: memref<?x5xf32> {{.*}}, %[[OUT:.*]]: memref<?x8xf32> {{.*}}
+// CHECK: %[[FIRST:.*]] = memref.subview %[[OUT]]
+// CHECK: memref.copy %[[X]], %[[FIRST]]
+// CHECK: %[[SECOND:.*]] = memref.subview %[[OUT]]
+// CHECK: memref.copy %[[Y]], %[[SECOND]]
+func.func @concat(%x: tensor<?x3xf32> {attn.dims = ["n"]}, %y: tensor<?x5xf32> {attn.dims = ["n"]}) -> tensor<?x8xf32> {
+  %0 = tensor.concat dim(1) %x, %y : (tensor<?x3xf32>, tensor<?x5xf32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
+
+// A function of the host has any number of outs.
+// CHECK-LABEL: func.func @external(
+// CHECK: %[[T:.*]] = memref.alloc() : memref<4xf32>
+// CHECK: attn.external "g"(%{{.*}}) outs(%[[OUT:.*]], %[[T]] : memref<?x8xf32>, memref<4xf32>) : (memref<?x8xf32>) -> ()
+func.func @external(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %c0 = arith.constant 0 : index
+  %n = tensor.dim %x, %c0 : tensor<?x8xf32>
+  %0:2 = attn.external "g"(%x) sizes(%n) : (tensor<?x8xf32>) -> (tensor<?x8xf32>, tensor<4xf32>)
+  return %0#0 : tensor<?x8xf32>
+}

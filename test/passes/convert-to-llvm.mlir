@@ -31,3 +31,13 @@ func.func private @kernel(%ctx: !llvm.ptr, %v: f32, %task: index, %worker: index
   "test.use"(%0) : (f32) -> ()
   return
 }
+
+// Tensors for a function of the host: DLTensors on the stack, with sizes and strides behind each other.
+// CHECK-LABEL: func.func @external
+// CHECK: llvm.alloca %{{.*}} x i64
+// CHECK: %[[TENSORS:.*]] = llvm.alloca %{{.*}} x !llvm.struct<(ptr, i32, i32, i32, i8, i8, i16, ptr, ptr, i64)>
+// CHECK: llvm.call @attn_external(%arg0, %{{.*}}, %[[TENSORS]], %{{.*}}, %{{.*}}) : (!llvm.ptr, !llvm.ptr, !llvm.ptr, i32, i32) -> ()
+func.func @external(%ctx: !llvm.ptr, %x: memref<?x8xf32>, %y: memref<?xbf16>) {
+  attn.external "g"(%x) outs(%y : memref<?xbf16>) : (memref<?x8xf32>) -> ()
+  return
+}

@@ -46,6 +46,8 @@ typedef struct attn_model_descriptor {
   uint32_t ring, window, sinks;
   uint32_t element_bytes; /* of a number in the pages */
   uint32_t cross_tokens;  /* that a run may append to the cross part of a slot; 0: there is none */
+  const char *const *externals; /* [n_externals] names of functions that the host resolves */
+  uint64_t n_externals;
 } attn_model_descriptor;
 
 #endif

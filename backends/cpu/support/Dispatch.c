@@ -23,6 +23,7 @@
 
 typedef struct gang gang;
 typedef struct context {
+  const attn_model *model;
   const attn_host *host;
   attn_error *error;    /* written by whoever sets status first; may be NULL */
   uint64_t done, total; /* ops */
@@ -172,7 +173,7 @@ static int32_t join(void *arg, int64_t task, uint32_t worker) {
 int32_t run_entry(const attn_model *model, uint32_t index, const void **args, attn_error *error) {
   const attn_host *host = &model->host;
   const attn_code *code = &model->code[index];
-  context ctx = {host, error, 0, code->ops, ATTN_OK, NULL};
+  context ctx = {model, host, error, 0, code->ops, ATTN_OK, NULL};
   args[0] = &ctx;
   if (!(host->flags & ATTN_HOST_GANG) || !host->parallel_for || host->workers == 1) {
     code->run(args);
@@ -238,4 +239,37 @@ void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, con
   tell(host, &info, ATTN_SPAN_END);
   check_parallel_for(ctx, op, status);
   ++ctx->done;
+}
+
+/* ---- External functions ------------------------------------------------------------------------------ */
+
+/* tensors: the inputs, then the outputs; at most ATTN_MAX_TENSORS. A no-op once the run has failed. */
+void attn_external(context *ctx, const char *name, DLTensor *tensors, uint32_t n_in, uint32_t n_out) {
+  if (status_of(ctx) != ATTN_OK)
+    return;
+  uint64_t i = 0;
+  while (i < attn_descriptor.n_externals && !same_text(name, attn_descriptor.externals[i]))
+    ++i;
+  if (i == attn_descriptor.n_externals) { /* a stage's text was edited */
+    attn_fail(ctx, ATTN_CORRUPT_FILE, "expected the names of all external functions in attn.externals");
+    return;
+  }
+  const DLTensor *in[ATTN_MAX_TENSORS];
+  DLTensor *out[ATTN_MAX_TENSORS];
+  for (uint32_t t = 0; t < n_in; ++t)
+    in[t] = &tensors[t];
+  for (uint32_t t = 0; t < n_out; ++t)
+    out[t] = &tensors[n_in + t];
+  attn_op_info info = {sizeof info, name, 1, 0, 0};
+  tell(ctx->host, &info, ATTN_SPAN_BEGIN);
+  int32_t status = ctx->model->externals[i](ctx->host->ctx, in, n_in, out, n_out);
+  tell(ctx->host, &info, ATTN_SPAN_END);
+  if (status == 0 || !claim(ctx, ATTN_CALLBACK))
+    return;
+  text t = begin(ctx->error, ATTN_CALLBACK);
+  put(&t, "external function '");
+  put(&t, name);
+  put(&t, "' returned ");
+  put_int(&t, status);
+  end(&t);
 }

@@ -143,6 +143,23 @@ static int32_t find_weights(const void *given, uint64_t given_bytes, const void 
   return check_weights(given, error);
 }
 
+/* ---- External functions ------------------------------------------------------------------------------ */
+
+static int32_t resolve_externals(attn_model *m, attn_error *error) {
+  for (uint64_t i = 0; i < attn_descriptor.n_externals; ++i) {
+    const char *name = attn_descriptor.externals[i];
+    m->externals[i] = m->host.resolve ? m->host.resolve(m->host.ctx, name) : NULL;
+    if (m->externals[i])
+      continue;
+    text t = begin(error, ATTN_INVALID_ARGUMENT);
+    put(&t, "host: expected resolve to find the external function '");
+    put(&t, name);
+    put(&t, m->host.resolve ? "', got null" : "', got no resolve");
+    return end(&t);
+  }
+  return ATTN_OK;
+}
+
 /* ---- open and close --------------------------------------------------------------------------------- */
 
 static const DLDevice cpu = {kDLCPU, 0};
@@ -178,13 +195,18 @@ int32_t attn_library_open(const attn_host *host, const attn_open_options *given,
   int32_t status = find_weights(options.weights, options.weights_bytes, &weights, error);
   if (status != ATTN_OK)
     return status;
-  attn_model *m = copy.alloc(copy.ctx, cpu, sizeof *m, _Alignof(attn_model));
+  uint64_t bytes = sizeof(attn_model) + attn_descriptor.n_externals * sizeof(attn_external_fn);
+  attn_model *m = copy.alloc(copy.ctx, cpu, bytes, _Alignof(attn_model));
   if (!m)
     return fail_with(error, ATTN_OUT_OF_MEMORY, "open: out of memory");
   m->host = copy;
   m->variant = attn_descriptor.library->variants[variant].name;
   m->code = attn_descriptor.variants[variant].entries;
   m->weights = weights;
+  if ((status = resolve_externals(m, error)) != ATTN_OK) {
+    attn_library_close(m);
+    return status;
+  }
   *model = m;
   return ATTN_OK;
 }

@@ -17,6 +17,7 @@ struct attn_model {
   const char *variant; /* name of the one chosen */
   const attn_code *code; /* [n_entries] of that variant */
   const void *weights; /* attn_weights_header and what follows; NULL: none */
+  attn_external_fn externals[]; /* as attn_descriptor's */
 };
 
 /* A state holds sequences: one per slot and then, where the model has a cross cache, another one per slot, its cross part
