@@ -10,9 +10,6 @@ namespace attnc {
 using namespace mlir;
 
 namespace {
-// Added to a score of any size that occurs, this leaves a probability of 0.
-constexpr double kHidden = -1e9;
-
 bool isConstant(DenseElementsAttr mask) {
   ArrayRef<int64_t> shape = mask.getType().getShape();
   int64_t keys = shape.back(), queries = shape[shape.size() - 2], at = 0;
@@ -29,7 +26,7 @@ bool isConstant(DenseElementsAttr mask) {
   if (!isa<FloatType>(mask.getElementType()))
     return false;
   for (APFloat value : mask.getValues<APFloat>()) {
-    if (column() <= row() ? !value.isZero() : !(value.convertToDouble() <= kHidden))
+    if (column() <= row() ? !value.isZero() : !(value.convertToDouble() <= kHiddenScore))
       return false;
     ++at;
   }
@@ -100,7 +97,7 @@ bool isCausalMask(Value mask) {
   FloatAttr seen, hidden;
   return visible && matchPattern(*visible ? select.getTrueValue() : select.getFalseValue(), m_Constant(&seen)) &&
          matchPattern(*visible ? select.getFalseValue() : select.getTrueValue(), m_Constant(&hidden)) &&
-         seen.getValue().isZero() && hidden.getValue().convertToDouble() <= kHidden;
+         seen.getValue().isZero() && hidden.getValue().convertToDouble() <= kHiddenScore;
 }
 
 } // namespace attnc

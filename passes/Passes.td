@@ -36,6 +36,24 @@ def RaiseAttention : Pass<"attn-raise-attention", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::attnc::attn::AttnDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def DecomposeSoftmax : Pass<"attn-decompose-softmax", "::mlir::func::FuncOp"> {
+  let summary = "a softmax that is no attention to elementwise ops and reductions";
+  let description = [{
+    What `attn-raise-attention` left, as upstream decomposes it: the maximum, the exponentials, their sum, the quotient.
+
+    ```mlir
+    %p = linalg.softmax dimension(1) ins(%x : tensor<?x8xf32>) outs(%e : tensor<?x8xf32>) -> tensor<?x8xf32>
+    // becomes
+    %max = linalg.generic {iterator_types = ["parallel", "reduction"], ...} ins(%x : ...) outs(%lowest : tensor<?xf32>) {...}
+    %exp = linalg.generic ... ins(%x, %max : ...) {... math.exp ...}
+    %sum = linalg.generic {iterator_types = ["parallel", "reduction"], ...} ins(%exp : ...) outs(%zero : ...) {...}
+    %p = linalg.generic ... ins(%exp, %sum : ...) {... arith.divf ...}
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def FoldLayouts : Pass<"attn-fold-layouts", "::mlir::func::FuncOp"> {
   let summary = "splitting and merging heads becomes indexing of attention";
   let description = [{

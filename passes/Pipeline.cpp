@@ -24,6 +24,7 @@ static void buildAttn(OpPassManager &pm) { pm.addPass(createNameDims()); }
 static void buildFused(OpPassManager &pm) {
   OpPassManager &func = pm.nest<func::FuncOp>();
   func.addPass(createRaiseAttention());       // softmax(q·kᵀ)·v, written by the user → attn.attention
+  func.addPass(createDecomposeSoftmax());     // one that is no attention
   func.addPass(createFoldLayouts());          // head split and merge → indexing of attention
   func.addPass(createFuseEpilogues());        // bias, activation, residual → linear
   cleanUp(pm);

@@ -229,6 +229,7 @@ struct Scores {
   double scale = 1.0;
   std::optional<double> softCap;
   Value mask;                   // float: added; i1: true keeps
+  bool finiteMask = false;      // what hides is a number: a row without keys is their mean
   std::optional<int64_t> heads; // if scores are reshaped to [batch, heads, queries, keys] or back
 };
 
@@ -263,7 +264,7 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
           return fail("the scores are scaled after the mask; scale them before it");
         if (scores.mask)
           return fail("the scores have two masks; join the masks first");
-        if (failed(matchMask(op, value, scores.mask, fail)))
+        if (failed(matchMask(op, value, scores, fail)))
           return failure();
       } else if (isa<arith::MulFOp, arith::DivFOp, linalg::MulOp, linalg::DivOp>(op)) {
         return fail("the scale is not a constant; multiply by a splat constant");
@@ -277,12 +278,14 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
     return success();
   }
 
-  /// `scores + mask` in either order, or `select(keep, scores, -inf)`. Moves `value` on to the scores.
-  template <typename Fail> static LogicalResult matchMask(Operation *op, Value &value, Value &mask, Fail fail) {
+  /// `scores + mask` in either order, or `select(keep, scores, hidden)`. Moves `value` on to the scores.
+  template <typename Fail> static LogicalResult matchMask(Operation *op, Value &value, Scores &scores, Fail fail) {
+    Value &mask = scores.mask;
     if (auto select = dyn_cast<arith::SelectOp>(op)) {
       std::optional<double> masked = splatConstant(select.getFalseValue());
-      if (!isa<RankedTensorType>(select.getCondition().getType()) || !masked || !std::isinf(*masked) || *masked > 0)
-        return fail("expected select(keep, scores, -inf) as a mask");
+      if (!isa<RankedTensorType>(select.getCondition().getType()) || !masked || *masked > kHiddenScore)
+        return fail("expected select(keep, scores, -inf) or -1e9 as a mask");
+      scores.finiteMask = std::isfinite(*masked);
       mask = select.getCondition(), value = select.getTrueValue();
       return success();
     }
@@ -410,6 +413,8 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
       attention.setNumHeads(1);
     attention.setScale(APFloat(scores.scale));
     attention.setCausal(causal);
+    if (mask && scores.finiteMask)
+      attention.setMaskedRows(MaskedRows::mean);
     if (scores.softCap)
       attention.setSoftCap(APFloat(*scores.softCap));
 

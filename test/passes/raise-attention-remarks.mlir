@@ -107,7 +107,7 @@ func.func @select_finite(%q: tensor<4x4xf32>, %k: tensor<4x4xf32>, %v: tensor<4x
   %zero = arith.constant dense<0.0> : tensor<4x4xf32>
   %s = linalg.matmul ins(%q, %k : tensor<4x4xf32>, tensor<4x4xf32>) outs(%zero : tensor<4x4xf32>) -> tensor<4x4xf32>
   %t = arith.select %keep, %s, %zero : tensor<4x4xi1>, tensor<4x4xf32>
-  // expected-remark @below {{expected select(keep, scores, -inf) as a mask}}
+  // expected-remark @below {{expected select(keep, scores, -inf) or -1e9 as a mask}}
   %p = linalg.softmax dimension(1) ins(%t : tensor<4x4xf32>) outs(%zero : tensor<4x4xf32>) -> tensor<4x4xf32>
   %o = linalg.matmul ins(%p, %v : tensor<4x4xf32>, tensor<4x4xf32>) outs(%zero : tensor<4x4xf32>) -> tensor<4x4xf32>
   return %o : tensor<4x4xf32>
