@@ -1,5 +1,6 @@
 //===- Compile.cpp - From the command line's input to its output ----------------------------------------===//
 #include "Compile.h"
+#include "Main.h"
 
 #include "backends/Header.h"
 #include "backends/Weights.h"
@@ -22,6 +23,7 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Parallel.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Threading.h"
 
 #include <filesystem>
 
@@ -151,7 +153,12 @@ static std::string weightsPath(const Options &options) {
 //===----------------------------------------------------------------------===//
 
 llvm::Error Compiler::load() {
-  if (llvm::sys::fs::is_directory(options.input)) {
+  if (options.graph) {
+    auto module = options.graph(&context);
+    if (!module)
+      return reported ? (llvm::consumeError(module.takeError()), failed("")) : module.takeError();
+    works.push_back({std::move(*module), nullptr, 0});
+  } else if (llvm::sys::fs::is_directory(options.input)) {
     directory = options.input;
     bool store = options.bf16Math && options.dtype == StorageType::AsStored;
     auto module = importDirectory(&context, options.input, ImportOptions{store ? StorageType::BF16 : options.dtype, options.cache});
@@ -515,6 +522,21 @@ llvm::Error Compiler::run() {
   if (llvm::Error error = generate())
     return error;
   return commit();
+}
+
+// Here and not in Main.cpp, whose command line would come with it.
+llvm::Error compileGraph(GraphSource graph, llvm::StringRef name, llvm::StringRef output, llvm::StringRef target) {
+  llvm::Expected<TargetSelection> selection = selectTargets(target, /*bf16Math=*/false);
+  if (!selection)
+    return selection.takeError();
+  Options options;
+  options.input = options.name = name.str();
+  options.output = output.str();
+  options.graph = std::move(graph);
+  options.targets = std::move(*selection);
+  options.targetGiven = true;
+  options.jobs = llvm::hardware_concurrency().compute_thread_count();
+  return Compiler(options).run();
 }
 
 } // namespace attnc

@@ -5,15 +5,21 @@
 #include "backends/Backend.h"
 #include "frontend/Frontend.h"
 
+#include <functional>
+
 namespace attnc {
 
 /// What comes after the stages of passes/Pipeline.h.
 enum class Product { Stage, Assembly, Object, Archive, SharedLibrary };
 
+/// Makes the graph that is compiled; its weights files are relative to where the program runs.
+using GraphSource = std::function<llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>(mlir::MLIRContext *)>;
+
 enum class WeightsPlace { Automatic, Inside, Beside };
 
 struct Options {
   std::string input, output;
+  GraphSource graph; ///< in place of `input`, for programs that build models
   Product product = Product::SharedLibrary;
   std::string stage; ///< the stage to stop after, with Product::Stage
   TargetSelection targets;
