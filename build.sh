@@ -12,7 +12,7 @@ llvm-22-tools         all    FileCheck, not, lit: the test tools
 libmlir-22-dev        all    MLIR: the compiler framework of attnc
 mlir-22-tools         all    mlir-tblgen: generates the dialect
 liblld-22-dev         all    the linker inside attnc
-zlib1g-dev            all    named by LLVM'\''s CMake files
+zlib1g-dev            all    weights in gzip files
 libzstd-dev           all    named by LLVM'\''s CMake files
 cmake                 all    build system
 ninja-build           all    build system

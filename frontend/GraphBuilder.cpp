@@ -155,7 +155,9 @@ RankedTensorType GraphBuilder::declare(StringRef name, ArrayRef<int64_t> shape, 
     return type;
   std::string where = "tensor " + quoted(name) + ": expected ";
   std::optional<TensorView> tensor = import.weights.find(name);
-  if (!tensor) {
+  if (import.declares) {
+    // There is no checkpoint yet.
+  } else if (!tensor) {
     std::optional<TensorView> whole = import.weights.find(name.take_front(name.rfind('['))); // of a view
     problems.add(where + "shape " + shapeText(shape) + ", got " +
                  (whole ? "no such part of " + shapeText(whole->shape) : "no such tensor"));

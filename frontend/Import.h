@@ -15,6 +15,7 @@ struct ImportContext {
   Config config;
   WeightSet weights;
   mlir::OwningOpRef<mlir::ModuleOp> module; // empty but for its name and `attn.weights`
+  bool declares = false;                    // parameters are what the graph says; `weights` is empty
 };
 
 /// Which layers have a window: those that `layer_types` says, or where it is missing `slides`.

@@ -51,12 +51,14 @@ AllocFn = CFUNCTYPE(c_void_p, c_void_p, DLDevice, c_uint64, c_uint64)
 FreeFn = CFUNCTYPE(None, c_void_p, DLDevice, c_void_p)
 ParallelForFn = CFUNCTYPE(c_int32, c_void_p, c_int64, TaskFn, c_void_p)
 PollFn = CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
+ExternalFn = CFUNCTYPE(c_int32, c_void_p, POINTER(POINTER(DLTensor)), c_uint32, POINTER(POINTER(DLTensor)), c_uint32)
+ResolveFn = CFUNCTYPE(c_void_p, c_void_p, c_char_p)
 
 
 class Host(Structure):
     _fields_ = [("size", c_uint32), ("flags", c_uint32), ("workers", c_uint32), ("reserved", c_uint32), ("ctx", c_void_p),
                 ("alloc", AllocFn), ("free", FreeFn), ("parallel_for", ParallelForFn), ("log", c_void_p),
-                ("span", c_void_p), ("poll", PollFn), ("resolve", c_void_p)]
+                ("span", c_void_p), ("poll", PollFn), ("resolve", ResolveFn)]
 
 
 class Dim(Structure):
@@ -260,9 +262,10 @@ class Model:
     indices; "threads": `workers` threads at once; "gang": the same and the host says so, "one by one": it says so and
     it is not true; results must not depend on it. "failing": every call fails.
     poll(done, total) -> int cancels a run when non-zero.
+    externals: by name, functions of f32 arrays, inputs then outputs, that the model calls; they return a status or None.
     """
 
-    def __init__(self, path, variant=None, workers=1, schedule=None, seed=0, poll=None):
+    def __init__(self, path, variant=None, workers=1, schedule=None, seed=0, poll=None, externals=None):
         self.path = path
         self.library = load(path)
         self.schedule = schedule or ("serial" if workers == 1 else "threads")
@@ -273,7 +276,8 @@ class Model:
         self.host = Host(sizeof(Host), GANG if self.schedule in ("gang", "one by one") else 0, 1 if self.schedule == "serial" else workers, 0, None, AllocFn(self._alloc),
                          FreeFn(self._free),
                          ParallelForFn(self._parallel_for) if self.schedule != "serial" else ParallelForFn(), None, None,
-                         PollFn(lambda ctx, done, total: self.poll(done, total)) if poll else PollFn(), None)
+                         PollFn(lambda ctx, done, total: self.poll(done, total)) if poll else PollFn(),
+                         self._resolver(externals) if externals is not None else ResolveFn())
         options = OpenOptions(sizeof(OpenOptions), variant.encode() if variant else None, None, 0, DLDevice(1, 0))
         self.handle = c_void_p()
         error = Error(sizeof(Error))
@@ -290,6 +294,21 @@ class Model:
         for memory in self.memory.values():
             memory.check()
         assert error[0] or not self.memory, "close left %d allocations" % len(self.memory)
+
+    def _resolver(self, externals):
+        def array(tensor):
+            shape = [tensor.shape[d] for d in range(tensor.ndim)]
+            flat = np.lib.stride_tricks.as_strided(np.ctypeslib.as_array(ctypes.cast(tensor.data, POINTER(ctypes.c_float)), (1,)), shape,
+                                                   [4 * tensor.strides[d] for d in range(tensor.ndim)])
+            return flat
+
+        def callback(function):
+            return ExternalFn(lambda ctx, ins, n_in, outs, n_out: function(
+                *[array(ins[i].contents) for i in range(n_in)], *[array(outs[i].contents) for i in range(n_out)]) or 0)
+
+        self.callbacks = {name: callback(function) for name, function in externals.items()}
+        return ResolveFn(lambda ctx, name: ctypes.cast(self.callbacks[name.decode()], c_void_p).value
+                         if name.decode() in self.callbacks else None)
 
     def _alloc(self, ctx, device, size, align):
         memory = Guarded(size, max(align, 1), name="allocation")
