@@ -24,6 +24,11 @@ struct TargetRow {
   attn::TargetAttr getAttr(mlir::MLIRContext *context) const;
 };
 
+/// A file that travels inside the model file.
+struct EmbeddedFile {
+  llvm::StringRef name, content;
+};
+
 /// How code is made. An option that is not about code (where weights lie, file names) is not here.
 struct CodeOptions {
   std::string modelName;   ///< in attn_library and the metadata
@@ -33,6 +38,7 @@ struct CodeOptions {
   bool debug = false;      ///< line tables
   bool sanitizeAddress = false;
   unsigned jobs = 1;
+  std::vector<EmbeddedFile> files; ///< attn_library.files; their owner outlives the compilation
 };
 
 /// A compiled object file and its assembly, if that was asked for instead.

@@ -197,6 +197,14 @@ typedef enum attn_state_verb {
   ATTN_STATE_CROSS_LENGTH = 9 /* *result = tokens in the cross part of `slot` */
 } attn_state_verb;
 
+/* A file that travels inside the model file, as it was (attnc --tokenizer): what a program needs besides the entries to turn
+ * text into their inputs. */
+typedef struct attn_embedded_file {
+  const char *name; /* "tokenizer.json", without a directory */
+  const void *data;
+  uint64_t bytes;
+} attn_embedded_file;
+
 /* The table that attn_query returns: constant data in the model file. */
 typedef struct attn_library {
   uint32_t size;
@@ -264,6 +272,9 @@ typedef struct attn_library {
    * workspace_bytes for its dimensions, and of each output left out and each input given as int32 in the declared type,
    * rounded up to 64. */
   uint64_t (*call_workspace_bytes)(const attn_model *model, uint32_t entry, const attn_call *call, attn_error *error);
+
+  uint32_t n_files;
+  const attn_embedded_file *files;
 } attn_library;
 
 /* The only exported symbol (NAME_attn_query in an archive built with --name=NAME). Returns NULL when the file

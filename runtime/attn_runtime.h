@@ -153,6 +153,8 @@ ATTN_API int32_t attn_file_verify(attn_file *file, uint64_t *hash, attn_error *e
 ATTN_API const attn_entry *attn_library_entry(const attn_library *library, uint32_t i);
 /* Number of the entry called `name`, or -1. */
 ATTN_API int64_t attn_library_find(const attn_library *library, const char *name);
+/* The files inside the model file, and how many there are; none in one of before they could be. */
+ATTN_API uint32_t attn_library_files(const attn_library *library, const attn_embedded_file **files);
 
 /* ---- Sessions --------------------------------------------------------------------------------------- */
 

@@ -36,6 +36,23 @@ int64_t attn_library_find(const attn_library *library, const char *name) {
   return -1;
 }
 
+uint32_t attn_library_files(const attn_library *library, const attn_embedded_file **files) {
+  int has_files = library->size >= offsetof(attn_library, files) + sizeof library->files;
+  *files = has_files ? library->files : NULL;
+  return has_files ? library->n_files : 0;
+}
+
+static int check_files(const attn_library *library) {
+  const attn_embedded_file *files;
+  uint32_t n = attn_library_files(library, &files);
+  if (n && !files)
+    return 0;
+  for (uint32_t i = 0; i < n; ++i)
+    if (!files[i].name || (files[i].bytes && !files[i].data))
+      return 0;
+  return 1;
+}
+
 static int check_tensors(const attn_tensor_info *infos, uint32_t n, uint32_t n_dims) {
   for (uint32_t i = 0; i < n; ++i) {
     if (!infos[i].name || infos[i].rank < 0 || infos[i].rank > ATTN_MAX_RANK)
@@ -82,6 +99,8 @@ static int32_t check_library(const char *path, const attn_library *l, attn_error
     bad = "weights are neither inside nor beside the file";
   else if (l->entries[0].size < sizeof(attn_entry) || l->entries[0].size % _Alignof(attn_entry) != 0)
     bad = "entries of unexpected size";
+  else if (!check_files(l))
+    bad = "a damaged embedded file";
   for (uint32_t i = 0; !bad && i < l->n_variants; ++i)
     if (!l->variants[i].name)
       bad = "a variant without name";

@@ -50,6 +50,9 @@ public:
     return global;
   }
   Constant *string(StringRef text) { return constant(ConstantDataArray::getString(context, text), "text"); }
+  Constant *bytes(StringRef content) {
+    return constant(ConstantDataArray::getString(context, content, /*AddNull=*/false), "bytes");
+  }
   /// Pointer to an array of structs of one type, null if there are none.
   Constant *array(ArrayRef<Constant *> values, StringRef name) {
     if (values.empty())
@@ -147,6 +150,10 @@ static Expected<Constant *> buildLibrary(Module &module, TableBuilder &table, co
       return fail("the support code lacks attn_library_" + Twine(name));
     fields.push_back(function);
   }
+  SmallVector<Constant *> files;
+  for (const EmbeddedFile &file : options.files)
+    files.push_back(table.fields({table.string(file.name), table.bytes(file.content), table.i64(file.content.size())}));
+  fields.append({table.i32(files.size()), table.array(files, "files")});
   return table.constant(table.fields(fields), "attn.library");
 }
 

@@ -91,6 +91,10 @@ class Call(Structure):
                 ("workspace", c_void_p), ("workspace_bytes", c_uint64), ("stream", c_void_p)]
 
 
+class EmbeddedFile(Structure):
+    _fields_ = [("name", c_char_p), ("data", c_void_p), ("bytes", c_uint64)]
+
+
 class Library(Structure):
     _fields_ = [
         ("size", c_uint32), ("abi", c_uint32), ("name", c_char_p), ("build_id", c_char_p), ("json", c_char_p),
@@ -112,6 +116,7 @@ class Library(Structure):
                                 POINTER(c_void_p), POINTER(Error))),
         ("pool_map", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_uint32, POINTER(c_int32), c_uint32, c_int64, POINTER(Error))),
         ("call_workspace_bytes", CFUNCTYPE(c_uint64, c_void_p, c_uint32, POINTER(Call), POINTER(Error))),
+        ("n_files", c_uint32), ("files", POINTER(EmbeddedFile)),
     ]
 
 

@@ -111,6 +111,7 @@ TEST(File, DamagedTables) {
   attn_tensor_info badRank = {"x", f32, 0, 9, {}}, badDimension = {"x", f32, 0, 1, {-9}},
                    nameless = {nullptr, f32, 0, 0, {}};
   attn_variant namelessVariant = {nullptr};
+  attn_embedded_file namelessFile = {nullptr, "x", 1}, emptyFile = {"config.json", nullptr, 1};
   auto check = [&](const char *part, auto damage) {
     table = *fake.library;
     tableEntries.assign(fake.library->entries, fake.library->entries + 2);
@@ -139,8 +140,26 @@ TEST(File, DamagedTables) {
   check("a damaged entry", [&] { tableEntries[1].in = nullptr; });
   check("a damaged entry", [&] { tableEntries[1].dims = &badDim, tableEntries[1].n_dims = 1; });
   check("a damaged entry", [&] { tableEntries[1].dims = &namelessDim, tableEntries[1].n_dims = 1; });
+  check("a damaged embedded file", [&] { table.n_files = 1; });
+  check("a damaged embedded file", [&] { table.n_files = 1, table.files = &namelessFile; });
+  check("a damaged embedded file", [&] { table.n_files = 1, table.files = &emptyFile; });
   for (attn_tensor_info *info : {&badRank, &badDimension, &nameless})
     check("a damaged entry", [&] { tableEntries[0].out = info, tableEntries[0].n_out = 1; });
+}
+
+TEST(File, EmbeddedFiles) {
+  attn_embedded_file config = {"config.json", "{}", 2};
+  const attn_embedded_file *files = &config;
+  Fake fake;
+  EXPECT_EQ(attn_library_files(fake.library, &files), 0u);
+  table = *fake.library;
+  table.n_files = 1;
+  table.files = &config;
+  EXPECT_EQ(attn_library_files(&table, &files), 1u);
+  EXPECT_STREQ(files[0].name, "config.json");
+  table.size = offsetof(attn_library, n_files); // an older file
+  EXPECT_EQ(attn_library_files(&table, &files), 0u);
+  EXPECT_EQ(files, nullptr);
 }
 
 TEST(File, Variants) {

@@ -71,6 +71,12 @@ void describe_text(const attn_file *file, const char *chosen, FILE *stream) {
   for (uint32_t i = 0; i < l->n_variants; ++i)
     fprintf(stream, "%s%s", i ? ", " : "", l->variants[i].name);
   fprintf(stream, " (this machine: %s)\n", chosen ? chosen : "none");
+  const attn_embedded_file *files;
+  for (uint32_t i = 0, n = attn_library_files(l, &files); i < n; ++i) {
+    fprintf(stream, "%s%s, ", i ? "            " : "  files     ", files[i].name);
+    print_bytes(files[i].bytes, stream);
+    fputs("\n", stream);
+  }
   for (uint32_t i = 0; i < l->n_entries; ++i)
     entry_text(attn_library_entry(l, i), stream);
 }
@@ -131,7 +137,14 @@ void describe_json(const attn_file *file, const char *chosen, FILE *stream) {
   }
   fputs("], \"variant\": ", stream);
   json_string(chosen, stream);
-  fputs(", \"entries\": [", stream);
+  fputs(", \"files\": [", stream);
+  const attn_embedded_file *files;
+  for (uint32_t i = 0, n = attn_library_files(l, &files); i < n; ++i) {
+    fputs(i ? ", {\"name\": " : "{\"name\": ", stream);
+    json_string(files[i].name, stream);
+    fprintf(stream, ", \"bytes\": %llu}", (unsigned long long)files[i].bytes);
+  }
+  fputs("], \"entries\": [", stream);
   for (uint32_t i = 0; i < l->n_entries; ++i) {
     fputs(i ? ",\n " : "\n ", stream);
     json_entry(attn_library_entry(l, i), stream);
