@@ -200,7 +200,7 @@ typedef enum attn_state_verb {
 /* A file that travels inside the model file, as it was (attnc --tokenizer): what a program needs besides the entries to turn
  * text into their inputs. */
 typedef struct attn_embedded_file {
-  const char *name; /* "tokenizer.json", without a directory */
+  const char *name; /* "tokenizer.json": its path in the directory */
   const void *data;
   uint64_t bytes;
 } attn_embedded_file;

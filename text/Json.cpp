@@ -72,20 +72,17 @@ Expected<json> parseJson(std::string_view text, const std::string &name) {
   }
 }
 
-Expected<json> loadOptionalJson(const std::string &path) {
-  struct stat info;
-  if (stat(path.c_str(), &info) != 0 && errno == ENOENT)
-    return json();
-  Expected<std::string> content = readFile(path, maxJsonBytes);
+Expected<json> loadOptionalJson(const Files &files, const std::string &name) {
+  Expected<std::optional<std::string>> content = files.read(name);
   if (!content)
     return content.error();
-  return parseJson(*content, path);
+  return *content ? parseJson(**content, files.pathOf(name)) : json();
 }
 
-Expected<json> loadOptionalObject(const std::string &path) {
-  Expected<json> value = loadOptionalJson(path);
+Expected<json> loadOptionalObject(const Files &files, const std::string &name) {
+  Expected<json> value = loadOptionalJson(files, name);
   if (value && !value->is_null())
-    if (Status status = JsonRef(*value, path).expectObject(); !status)
+    if (Status status = JsonRef(*value, files.pathOf(name)).expectObject(); !status)
       return status.error();
   return value;
 }

@@ -7,7 +7,7 @@
 #ifndef ATTN_TEXT_JSON_H
 #define ATTN_TEXT_JSON_H
 
-#include "Expected.h"
+#include "Files.h"
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -28,10 +28,10 @@ Expected<std::string> readFile(const std::string &path, uint64_t maxBytes);
 /// Parses one JSON value. `name` starts every error text.
 Expected<nlohmann::json> parseJson(std::string_view text, const std::string &name);
 
-/// The value in a file, or null when there is no such file.
-Expected<nlohmann::json> loadOptionalJson(const std::string &path);
+/// The value in the file `name`, or null when there is no such file.
+Expected<nlohmann::json> loadOptionalJson(const Files &files, const std::string &name);
 /// The same where anything but an object is an error.
-Expected<nlohmann::json> loadOptionalObject(const std::string &path);
+Expected<nlohmann::json> loadOptionalObject(const Files &files, const std::string &name);
 
 /// A value with the path that leads to it, for error texts.
 class JsonRef {

@@ -32,23 +32,23 @@ static Expected<std::vector<TemplatePiece>> readTemplate(const JsonRef &list, co
   return result;
 }
 
-Expected<ModelDirectory> ModelDirectory::load(const std::string &directory, bool withTokenizer) {
-  std::string prefix = directory.empty() || directory.back() == '/' ? directory : directory + "/";
+Expected<ModelDirectory> ModelDirectory::load(const Files &files, bool withTokenizer) {
   ModelDirectory result;
   if (withTokenizer) {
-    Expected<Tokenizer> tokenizer = Tokenizer::load(directory.empty() ? "." : directory);
+    Expected<Tokenizer> tokenizer = Tokenizer::load(files);
     if (!tokenizer)
       return tokenizer.error();
     result.tokenizer = std::move(*tokenizer);
   }
 
-  std::string configPath = prefix + "config.json", generationPath = prefix + "generation_config.json";
-  Expected<nlohmann::json> config = loadOptionalObject(configPath), generation = loadOptionalObject(generationPath);
+  const char *configName = "config.json", *generationName = "generation_config.json";
+  Expected<nlohmann::json> config = loadOptionalObject(files, configName);
+  Expected<nlohmann::json> generation = loadOptionalObject(files, generationName);
   if (!config)
     return config.error();
   if (!generation)
     return generation.error();
-  JsonRef configRoot(*config, configPath), generationRoot(*generation, generationPath);
+  JsonRef configRoot(*config, files.pathOf(configName)), generationRoot(*generation, files.pathOf(generationName));
   JsonRef task = configRoot.get("task_specific_params").get("summarization");
 
   Expected<GenerationConfig> settings = GenerationConfig::read({task, generationRoot, configRoot});

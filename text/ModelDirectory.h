@@ -2,6 +2,7 @@
 #ifndef ATTN_TEXT_MODELDIRECTORY_H
 #define ATTN_TEXT_MODELDIRECTORY_H
 
+#include "Files.h"
 #include "GenerationConfig.h"
 #include "Tokenizer.h"
 
@@ -13,7 +14,7 @@ struct TemplatePiece {
   TokenId id;     ///< otherwise this special token
 };
 
-/// A directory with tokenizer.json and, optionally, config.json and generation_config.json.
+/// A tokenizer and, optionally, config.json and generation_config.json.
 struct ModelDirectory {
   std::optional<Tokenizer> tokenizer;        ///< there, unless the directory was loaded without
   GenerationConfig generation;               ///< of the summarization task, generation_config.json, config.json: the
@@ -23,7 +24,7 @@ struct ModelDirectory {
 
   /// Errors start with the file: those of Tokenizer::load, of JSON, of GenerationConfig::read, and unknown tokens in the
   /// template. Without a tokenizer there is no template either.
-  static Expected<ModelDirectory> load(const std::string &directory, bool withTokenizer = true);
+  static Expected<ModelDirectory> load(const Files &files, bool withTokenizer = true);
 
   /// Ids of a prompt around `text`. With a template the text's own ids are without the post_processor's tokens. A prompt
   /// of more than `maxTokens` loses the end of its text, not what is around it. The directory was loaded with its

@@ -12,12 +12,12 @@
 namespace attn::text {
 
 /// The folder of the first module, which is the transformer; empty: the directory itself.
-static Expected<std::string> transformerFolder(const std::string &prefix) {
-  std::string path = prefix + "modules.json";
-  Expected<nlohmann::json> modules = loadOptionalJson(path);
+static Expected<std::string> transformerFolder(const Files &files) {
+  const char *name = "modules.json";
+  Expected<nlohmann::json> modules = loadOptionalJson(files, name);
   if (!modules)
     return modules.error();
-  JsonRef list(*modules, path);
+  JsonRef list(*modules, files.pathOf(name));
   if (list.isNull())
     return std::string();
   if (Status status = list.expectArray(); !status)
@@ -41,15 +41,16 @@ static Expected<std::optional<int64_t>> readLength(const JsonRef &value) {
   return std::optional<int64_t>(value->get<int64_t>());
 }
 
-static Status readTransformer(const std::string &prefix, SentenceDirectory &result) {
+static Status readTransformer(const Files &files, SentenceDirectory &result) {
   static const char *const names[] = {"bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"};
   std::string path;
   nlohmann::json config;
   for (const char *name : names) {
     if (!config.is_null())
       break;
-    path = prefix + "sentence_" + name + "_config.json";
-    Expected<nlohmann::json> loaded = loadOptionalObject(path);
+    std::string file = std::string("sentence_") + name + "_config.json";
+    path = files.pathOf(file);
+    Expected<nlohmann::json> loaded = loadOptionalObject(files, file);
     if (!loaded)
       return loaded.error();
     config = std::move(*loaded);
@@ -60,14 +61,14 @@ static Status readTransformer(const std::string &prefix, SentenceDirectory &resu
     return lowercase.error();
   result.lowercase = *lowercase;
 
-  std::string tokenizerPath = prefix + "tokenizer_config.json";
-  Expected<nlohmann::json> tokenizer = loadOptionalObject(tokenizerPath);
+  const char *tokenizerName = "tokenizer_config.json";
+  Expected<nlohmann::json> tokenizer = loadOptionalObject(files, tokenizerName);
   if (!tokenizer)
     return tokenizer.error();
   // The first that is there, as sentence-transformers takes them.
   const JsonRef lengths[] = {root.get("processor_kwargs").get("model_max_length"),
                              root.get("tokenizer_args").get("model_max_length"), root.get("max_seq_length"),
-                             JsonRef(*tokenizer, tokenizerPath).get("model_max_length")};
+                             JsonRef(*tokenizer, files.pathOf(tokenizerName)).get("model_max_length")};
   for (const JsonRef &member : lengths) {
     if (member.isNull())
       continue;
@@ -80,11 +81,12 @@ static Status readTransformer(const std::string &prefix, SentenceDirectory &resu
   return {};
 }
 
-static Status readPrompts(const std::string &path, SentenceDirectory &result) {
-  Expected<nlohmann::json> config = loadOptionalObject(path);
+static Status readPrompts(const Files &files, SentenceDirectory &result) {
+  const char *name = "config_sentence_transformers.json";
+  Expected<nlohmann::json> config = loadOptionalObject(files, name);
   if (!config)
     return config.error();
-  JsonRef root(*config, path), prompts = root.get("prompts"), chosen = root.get("default_prompt_name");
+  JsonRef root(*config, files.pathOf(name)), prompts = root.get("prompts"), chosen = root.get("default_prompt_name");
   if (!prompts.isNull())
     if (Status status = prompts.expectObject(); !status)
       return status;
@@ -99,25 +101,24 @@ static Status readPrompts(const std::string &path, SentenceDirectory &result) {
   }
   if (chosen.isNull())
     return {};
-  Expected<std::string> name = chosen.string();
-  if (!name)
-    return name.error();
-  if (Status status = result.choosePrompt(*name); !status)
+  Expected<std::string> prompt = chosen.string();
+  if (!prompt)
+    return prompt.error();
+  if (Status status = result.choosePrompt(*prompt); !status)
     return chosen.fail(status.error().text);
   return {};
 }
 
-Expected<SentenceDirectory> SentenceDirectory::load(const std::string &directory) {
-  std::string prefix = directory.empty() || directory.back() == '/' ? directory : directory + "/";
-  Expected<std::string> folder = transformerFolder(prefix);
+Expected<SentenceDirectory> SentenceDirectory::load(const Files &files) {
+  Expected<std::string> folder = transformerFolder(files);
   if (!folder)
     return folder.error();
   SentenceDirectory result;
-  if (Status status = readTransformer(prefix + *folder, result); !status)
+  if (Status status = readTransformer(files.in(*folder), result); !status)
     return status.error();
-  if (Status status = readPrompts(prefix + "config_sentence_transformers.json", result); !status)
+  if (Status status = readPrompts(files, result); !status)
     return status.error();
-  Expected<Tokenizer> tokenizer = Tokenizer::load(folder->empty() ? directory : prefix + *folder);
+  Expected<Tokenizer> tokenizer = Tokenizer::load(files.in(*folder));
   if (!tokenizer)
     return tokenizer.error();
   result.tokenizer = std::move(*tokenizer);

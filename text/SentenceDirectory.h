@@ -18,7 +18,7 @@ struct SentenceDirectory {
 
   /// Reads modules.json, sentence_bert_config.json (or its older names), config_sentence_transformers.json,
   /// tokenizer_config.json and the tokenizer, of which only the last must be there. Errors start with the file.
-  static Expected<SentenceDirectory> load(const std::string &directory);
+  static Expected<SentenceDirectory> load(const Files &files);
 
   /// Uses the prompt `name`. Errors: "expected a prompt of DIRECTORY: query, passage; got 'x'".
   Status choosePrompt(const std::string &name);

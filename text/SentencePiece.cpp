@@ -4,10 +4,8 @@
 
 #include "Utf8.h"
 
-#include <cerrno>
 #include <charconv>
 #include <sentencepiece_processor.h>
-#include <sys/stat.h>
 
 namespace attn::text {
 
@@ -103,17 +101,16 @@ struct AddStartAndEnd : PostProcessor {
 
 } // namespace
 
-/// From the tokenizer_config.json in the directory of `path`, if there is one.
-static Expected<std::shared_ptr<const PostProcessor>> readConfig(const Processor &processor, const std::string &path) {
-  size_t slash = path.rfind('/');
-  std::string configPath = (slash == std::string::npos ? "" : path.substr(0, slash + 1)) + "tokenizer_config.json";
-  struct stat info;
-  if (stat(configPath.c_str(), &info) != 0 && errno == ENOENT)
-    return std::shared_ptr<const PostProcessor>();
-  Expected<std::string> content = readFile(configPath, maxJsonBytes);
+/// From the tokenizer_config.json, if there is one.
+static Expected<std::shared_ptr<const PostProcessor>> readConfig(const Processor &processor, const Files &files) {
+  const char *name = "tokenizer_config.json";
+  Expected<std::optional<std::string>> content = files.read(name);
   if (!content)
     return content.error();
-  Expected<nlohmann::json> json = parseJson(*content, configPath);
+  if (!*content)
+    return std::shared_ptr<const PostProcessor>();
+  std::string configPath = files.pathOf(name);
+  Expected<nlohmann::json> json = parseJson(**content, configPath);
   if (!json)
     return json.error();
   JsonRef root(*json, configPath);
@@ -140,12 +137,12 @@ static Expected<std::shared_ptr<const PostProcessor>> readConfig(const Processor
   return std::shared_ptr<const PostProcessor>(std::move(result));
 }
 
-Expected<SentencePieceParts> createSentencePiece(std::string_view modelProto, const std::string &path) {
+Expected<SentencePieceParts> createSentencePiece(std::string_view modelProto, const Files &files, const std::string &name) {
   auto processor = std::make_shared<Processor>();
   auto status = processor->LoadFromSerializedProto(absl::string_view(modelProto.data(), modelProto.size()));
   if (!status.ok())
-    return Error{path + ": not a model of SentencePiece: " + std::string(status.message())};
-  auto postProcessor = readConfig(*processor, path);
+    return Error{files.pathOf(name) + ": not a model of SentencePiece: " + std::string(status.message())};
+  auto postProcessor = readConfig(*processor, files);
   if (!postProcessor)
     return postProcessor.error();
   return SentencePieceParts{std::make_shared<SentencePieceModel>(processor), *postProcessor,

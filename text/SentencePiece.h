@@ -2,6 +2,7 @@
 #ifndef ATTN_TEXT_SENTENCEPIECE_H
 #define ATTN_TEXT_SENTENCEPIECE_H
 
+#include "Files.h"
 #include "TokenizerParts.h"
 
 namespace attn::text {
@@ -14,9 +15,9 @@ struct SentencePieceParts {
   std::shared_ptr<const TokenDecoder> decoder;
 };
 
-/// Reads a ModelProto. `path` starts the error texts; a tokenizer_config.json beside it says whether tokens for
-/// the start and the end are added (add_bos_token, add_eos_token; T5Tokenizer adds the end).
-Expected<SentencePieceParts> createSentencePiece(std::string_view modelProto, const std::string &path);
+/// Reads a ModelProto, the file `name` of `files`, whose tokenizer_config.json says whether tokens for the start and the
+/// end are added (add_bos_token, add_eos_token; T5Tokenizer adds the end). Errors start with the path of the file.
+Expected<SentencePieceParts> createSentencePiece(std::string_view modelProto, const Files &files, const std::string &name);
 
 } // namespace attn::text
 

@@ -3,42 +3,62 @@
 #include "Tokenizer.h"
 
 #include "AddedTokens.h"
+#include "Files.h"
 #include "Json.h"
+#include "ModelEntry.h"
 #include "SentencePiece.h"
 #include "Utf8.h"
 #include "WordCache.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <sys/stat.h>
 
 namespace attn::text {
 
-Expected<Tokenizer> Tokenizer::load(const std::string &path) {
-  auto endsWith = [&](std::string_view suffix) {
-    return path.size() >= suffix.size() && path.compare(path.size() - suffix.size(), suffix.size(), suffix) == 0;
-  };
-  struct stat info;
-  bool isDirectory = stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-  if (isDirectory || (!endsWith(".json") && !endsWith(".model"))) {
-    std::string prefix = endsWith("/") ? path : path + "/";
-    for (const char *name : {"spiece.model", "tokenizer.model"})
-      if (stat((prefix + "tokenizer.json").c_str(), &info) != 0 && stat((prefix + name).c_str(), &info) == 0)
-        return loadSentencePiece(prefix + name);
-    return load(prefix + "tokenizer.json");
-  }
-  if (endsWith(".model"))
-    return loadSentencePiece(path);
-  Expected<std::string> content = readFile(path, maxJsonBytes);
-  if (!content)
-    return content.error();
-  return parse(*content, path);
+static constexpr const char *fileNames[] = {"tokenizer.json", "spiece.model", "tokenizer.model"};
+
+static bool endsWith(const std::string &text, std::string_view suffix) {
+  return text.size() >= suffix.size() && text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
 }
 
-Expected<Tokenizer> Tokenizer::loadSentencePiece(const std::string &path) {
-  Expected<std::string> content = readFile(path, maxJsonBytes);
+bool Tokenizer::isIn(const Files &files) {
+  return std::any_of(std::begin(fileNames), std::end(fileNames), [&](const char *name) { return files.has(name); });
+}
+
+Expected<Tokenizer> Tokenizer::load(const Files &files) {
+  auto found = std::find_if(std::begin(fileNames), std::end(fileNames), [&](const char *name) { return files.has(name); });
+  return loadFile(files, found == std::end(fileNames) ? fileNames[0] : *found);
+}
+
+Expected<Tokenizer> Tokenizer::load(const std::string &path) {
+  struct stat info;
+  bool isDirectory = stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  if (!isDirectory && endsWith(path, ".so")) {
+    attn_error error = emptyError();
+    attn_file *file = nullptr;
+    if (attn_file_load(path.c_str(), &file, &error) != ATTN_OK)
+      return errorOf(error);
+    std::unique_ptr<attn_file, decltype(&attn_file_free)> owner(file, attn_file_free);
+    return load(Files(attn_file_library(file), path));
+  }
+  if (isDirectory || (!endsWith(path, ".json") && !endsWith(path, ".model")))
+    return load(Files(path));
+  size_t name = path.rfind('/') + 1; // 0 without a slash
+  return loadFile(Files(path.substr(0, name)), path.substr(name));
+}
+
+Expected<Tokenizer> Tokenizer::loadFile(const Files &files, const std::string &name) {
+  std::string path = files.pathOf(name);
+  Expected<std::optional<std::string>> content = files.read(name);
   if (!content)
     return content.error();
-  Expected<SentencePieceParts> parts = createSentencePiece(*content, path);
+  if (!*content)
+    return Error{"cannot open '" + path + "': " + std::strerror(ENOENT)};
+  if (!endsWith(name, ".model"))
+    return parse(**content, path);
+  Expected<SentencePieceParts> parts = createSentencePiece(**content, files, name);
   if (!parts)
     return parts.error();
   Tokenizer result;
@@ -201,6 +221,13 @@ bool Tokenizer::isSpecial(TokenId id) const {
 }
 
 TokenId Tokenizer::idLimit() const { return std::max(added->largestId(), model->vocabulary().largestId()) + 1; }
+
+Status Tokenizer::checkVocabulary(int64_t vocabularySize) const {
+  if (idLimit() <= vocabularySize)
+    return {};
+  return Error{"the tokenizer has ids up to " + std::to_string(idLimit() - 1) + ", the model's vocabulary " +
+               std::to_string(vocabularySize) + " tokens: expected the model's own tokenizer"};
+}
 
 StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skipSpecial)
     : tokenizer(std::move(tokenizer)), skipSpecial(skipSpecial), decoder(this->tokenizer.decoder->clone()) {}

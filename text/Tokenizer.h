@@ -20,6 +20,7 @@
 namespace attn::text {
 
 class AddedTokens;
+class Files;
 class WordCache;
 class WordCaches;
 
@@ -35,11 +36,15 @@ struct EncodeOptions {
 /// Immutable and cheap to copy; may be used by several threads.
 class Tokenizer {
 public:
-  /// Loads a tokenizer.json, a model of SentencePiece (*.model), or from a directory the first that is there of
-  /// tokenizer.json, spiece.model and tokenizer.model. `truncation` and `padding` in the file are not applied
-  /// (transformers does not either unless asked). Errors start with the path and name the member: "F: model.vocab:
-  /// expected …".
+  /// Loads the first that is there of tokenizer.json, spiece.model and tokenizer.model. `truncation` and `padding` in the
+  /// file are not applied (transformers does not either unless asked). Errors start with the path and name the member:
+  /// "F: model.vocab: expected …".
+  static Expected<Tokenizer> load(const Files &files);
+  /// The same from a directory or a compiled model file (*.so); or just a tokenizer.json or a model of SentencePiece
+  /// (*.model).
   static Expected<Tokenizer> load(const std::string &path);
+  /// Whether there is any of the files.
+  static bool isIn(const Files &files);
   /// The same from memory; `name` starts the error texts.
   static Expected<Tokenizer> parse(std::string_view json, const std::string &name);
 
@@ -56,11 +61,14 @@ public:
   bool isSpecial(TokenId id) const;
   /// Every id is below this.
   TokenId idLimit() const;
+  /// Error: "the tokenizer has ids up to N, the model's vocabulary M tokens: expected the model's own tokenizer". The other
+  /// way round is fine: vocabularies are often padded.
+  Status checkVocabulary(int64_t vocabularySize) const;
 
 private:
   friend class StreamDecoder;
   Tokenizer() = default;
-  static Expected<Tokenizer> loadSentencePiece(const std::string &path);
+  static Expected<Tokenizer> loadFile(const Files &files, const std::string &name);
   Status encodePiece(std::string_view text, bool atStart, WordCache &cache, std::vector<TokenId> &ids) const;
   /// The token with this id; null for a special token that is skipped. Errors as decode.
   Expected<const std::string *> tokenToDecode(TokenId id, bool skipSpecial) const;

@@ -159,7 +159,7 @@ report.equal("beside the model", np.array(json.loads(done.stdout)["embedding"], 
 
 # Errors.
 more = write("more/tokenizer.json", tokenizer_of(WORDS + ["extra"]))
-expect_error("more ids than the model", "%s: the tokenizer has ids up to 61, the model's vocabulary holds 61" % more, ["w1"], tokenizer=more)
+expect_error("more ids than the model", "the tokenizer has ids up to 61, the model's vocabulary 61 tokens: expected the model's own tokenizer", ["w1"], tokenizer=more)
 expect_error("invalid UTF-8", "line 2: invalid UTF-8 at byte 1", b"w1\nw\xff\n", tokenizer=words)
 report.equal("--replace-invalid", vectors(b"w1\nw\xff\n", "--replace-invalid", tokenizer=words), reference(["w1", "w0"]))
 plain = compile_module(os.path.join(FIXTURES, "bert", "f32"))

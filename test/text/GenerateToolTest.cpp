@@ -91,6 +91,9 @@ TEST_F(GenerateTool, PromptErrorsComeBeforeAnythingRuns) {
   tokenizer["model"]["vocab"]["z"] = 99;
   files.write("tokenizer.json", tokenizer.dump());
   EXPECT_EQ(run("--prompt z").err,
+            "attn-generate: error: the tokenizer has ids up to 99, the model's vocabulary 16 tokens: expected the model's own "
+            "tokenizer\n");
+  EXPECT_EQ(run("--prompt-ids 99 --ids").err,
             "attn-generate: error: token id 99 of the prompt is outside the model's vocabulary of 16\n");
 }
 

@@ -8,7 +8,7 @@ using namespace attn::text;
 using Ids = std::vector<TokenId>;
 
 TEST(ModelDirectory, SummarizerPrompts) {
-  Expected<ModelDirectory> directory = ModelDirectory::load(summarizerPath(""));
+  Expected<ModelDirectory> directory = ModelDirectory::load(Files(summarizerPath("")));
   ASSERT_TRUE(bool(directory)) << directory.error().text;
   EXPECT_EQ(directory->generation.options.search.eosIds, Ids{1});
   EXPECT_EQ(directory->generation.maxNewTokens, 40);
@@ -29,7 +29,7 @@ static Expected<ModelDirectory> load(const TemporaryDirectory &directory, const 
     directory.write("config.json", config);
   if (*generation)
     directory.write("generation_config.json", generation);
-  return ModelDirectory::load(directory.path());
+  return ModelDirectory::load(Files(directory.path()));
 }
 
 TEST(ModelDirectory, OnlyTheTokenizerIsNeeded) {
@@ -87,7 +87,7 @@ TEST(ModelDirectory, Errors) {
             place + "template[1]: expected 'article' or a token of the tokenizer, got '<sep>'");
   EXPECT_EQ(withTemplate(R"(["<eos>"])"), place + "template: expected 'article' once, got it 0 times");
   EXPECT_EQ(withTemplate(R"(["article", "article"])"), place + "template: expected 'article' once, got it 2 times");
-  EXPECT_EQ(ModelDirectory::load("/nonexistent").error().text,
+  EXPECT_EQ(ModelDirectory::load(Files("/nonexistent")).error().text,
             "cannot open '/nonexistent/tokenizer.json': No such file or directory");
 }
 
@@ -158,7 +158,7 @@ TEST(ModelDirectory, PromptsAreCutAtTheEndOfTheText) {
 TEST(ModelDirectory, WithoutATokenizer) {
   TemporaryDirectory files;
   files.write("generation_config.json", R"({"eos_token_id": 4})");
-  Expected<ModelDirectory> directory = ModelDirectory::load(files.path(), /*withTokenizer=*/false);
+  Expected<ModelDirectory> directory = ModelDirectory::load(Files(files.path()), /*withTokenizer=*/false);
   ASSERT_TRUE(bool(directory)) << directory.error().text;
   EXPECT_FALSE(directory->tokenizer);
   EXPECT_EQ(directory->generation.options.search.eosIds, Ids{4});

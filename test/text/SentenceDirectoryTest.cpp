@@ -13,7 +13,7 @@ class SentenceDirectoryTest : public testing::Test {
 protected:
   void SetUp() override { files.write("tokenizer.json", letterTokenizer()); }
 
-  Expected<SentenceDirectory> load() { return SentenceDirectory::load(files.path()); }
+  Expected<SentenceDirectory> load() { return SentenceDirectory::load(Files(files.path())); }
   /// With the directory's own limit.
   Ids encode(std::string_view text) {
     Expected<SentenceDirectory> directory = load();

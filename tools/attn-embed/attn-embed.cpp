@@ -13,7 +13,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace attn::text;
@@ -28,8 +27,8 @@ Reads a sentence from each line and writes the model's sentence_embedding, in th
   -o FILE             where to write ('-': standard output, which is the default of --json)
   --json              lines of JSON instead of .npy
   --input FILE        read sentences from a file instead of standard input
-  --tokenizer DIR     the model directory: tokenizer.json and the files of sentence-transformers (default: the
-                      directory of MODEL.so, if it has a tokenizer.json or modules.json)
+  --tokenizer DIR     the model directory: tokenizer.json and the files of sentence-transformers (default: what
+                      attnc --tokenizer put into MODEL.so, or else its directory)
   --prompt-name NAME  put this prompt of config_sentence_transformers.json before each sentence (default: its
                       default_prompt_name)
   --max-seq-length N  cut sentences after N tokens (default: max_seq_length in sentence_bert_config.json, or
@@ -84,18 +83,6 @@ static Expected<Options> parseArguments(int argc, char **argv) {
   if (options.output.empty())
     options.output = "-";
   return options;
-}
-
-/// The directory given, or that of the model if it has a tokenizer; empty: none.
-static std::string tokenizerDirectory(const Options &options) {
-  if (!options.tokenizer.empty())
-    return options.tokenizer;
-  size_t slash = options.model.rfind('/');
-  std::string beside = slash == std::string::npos ? "." : options.model.substr(0, slash + 1);
-  for (const char *name : {"/tokenizer.json", "/modules.json"})
-    if (access((beside + name).c_str(), F_OK) == 0)
-      return beside;
-  return "";
 }
 
 /// A file that is complete or not there.
@@ -244,27 +231,27 @@ static Expected<std::vector<float>> embed(SentenceEmbedder &embedder, const Inpu
 }
 
 static Status run(const Options &options) {
-  std::string path = tokenizerDirectory(options);
-  if (path.empty())
-    return Error{"expected --tokenizer DIR, as there is no tokenizer.json or modules.json beside the model (see --help)"};
-  Expected<SentenceDirectory> directory = SentenceDirectory::load(path);
+  Expected<ModelFile> file = ModelFile::open(options.model, options.variant, static_cast<uint32_t>(options.threads.value_or(0)));
+  if (!file)
+    return file.error();
+  std::optional<Files> files = findTokenizer(options.tokenizer, file->library(), options.model);
+  if (!files)
+    return Error{"expected --tokenizer DIR, as there is no tokenizer inside the model file or beside it (see --help)"};
+  Expected<SentenceDirectory> directory = SentenceDirectory::load(*files);
   if (!directory)
     return directory.error();
   if (!options.promptName.empty())
     if (Status status = directory->choosePrompt(options.promptName); !status)
       return Error{"--prompt-name: " + status.error().text};
 
-  Expected<ModelFile> file = ModelFile::open(options.model, options.variant, static_cast<uint32_t>(options.threads.value_or(0)));
-  if (!file)
-    return file.error();
   Expected<SentenceEmbedder> embedder = SentenceEmbedder::create(file->library(), file->model(), file->host());
   if (!embedder)
     return Error{options.model + ": " + embedder.error().text};
   // An id that the model lacks would otherwise be found in the middle of a long run.
   int64_t vocabulary = 0;
-  if (attn_json_int(file->library()->json, "vocab_size", &vocabulary) && directory->tokenizer->idLimit() > vocabulary)
-    return Error{path + ": the tokenizer has ids up to " + std::to_string(directory->tokenizer->idLimit() - 1) +
-                 ", the model's vocabulary holds " + std::to_string(vocabulary)};
+  if (attn_json_int(file->library()->json, "vocab_size", &vocabulary))
+    if (Status status = directory->tokenizer->checkVocabulary(vocabulary); !status)
+      return status;
   int64_t most = std::min(options.maxTokens.value_or(directory->maxTokens), embedder->maxTokens());
 
   Expected<OutputFile> output = OutputFile::open(options.output);

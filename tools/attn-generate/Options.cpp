@@ -14,10 +14,10 @@ using namespace attn::text;
 
 const char helpText[] = R"(attn-generate: continue prompts with a compiled model, or summarise them
 
-usage: attn-generate MODEL.so --tokenizer DIR (--prompt TEXT | --prompt-file FILE)... [options]
+usage: attn-generate MODEL.so (--prompt TEXT | --prompt-file FILE)... [options]
 
-  --tokenizer DIR     the model directory: tokenizer.json, config.json, generation_config.json (default: the
-                      directory of MODEL.so, if it has a tokenizer.json)
+  --tokenizer DIR     the model directory: tokenizer.json, config.json, generation_config.json (default: what
+                      attnc --tokenizer put into MODEL.so, or else its directory)
   --prompt TEXT       the prompt; may be repeated
   --prompt-file FILE  a prompt from a file ('-': standard input), without its last line end; may be repeated
   --prompt-ids IDS    a prompt as token ids, separated by spaces or commas; may be repeated
@@ -59,11 +59,11 @@ Standard output gets the new text of each prompt, in their order and as it comes
 a line end after each; nothing else. Exit status: 0, 1 on an error, 130 after Ctrl-C.
 
 Examples:
-  attnc examples/summarizer -o summarizer.so
-  attn-generate summarizer.so --tokenizer examples/summarizer --prompt "This package contains tools to …"
-  attn-generate summarizer.so --tokenizer examples/summarizer --prompt-file a.txt --prompt-file b.txt -n 20 -v
-  attn-generate summarizer.so --tokenizer examples/summarizer --prompt-file article.txt --beams 4 --json
-  attn-generate summarizer.so --tokenizer examples/summarizer --prompt-file - --top-p 0.9 --seed 7 < article.txt
+  attnc examples/summarizer --tokenizer examples/summarizer -o summarizer.so
+  attn-generate summarizer.so --prompt "This package contains tools to …"
+  attn-generate summarizer.so --prompt-file a.txt --prompt-file b.txt -n 20 -v
+  attn-generate summarizer.so --prompt-file article.txt --beams 4 --json
+  attn-generate summarizer.so --prompt-file - --top-p 0.9 --seed 7 < article.txt
 )";
 
 bool Options::needsTokenizer() const {

@@ -187,27 +187,30 @@ static Status generate(StepModel &steps, const ModelDirectory &directory, const 
   return written;
 }
 
-/// The directory given, or that of the model if it has a tokenizer.json; empty: none.
-static std::string tokenizerDirectory(const Options &options) {
-  if (!options.tokenizer.empty())
-    return options.tokenizer;
-  size_t slash = options.model.rfind('/');
-  std::string beside = slash == std::string::npos ? "." : options.model.substr(0, slash + 1);
-  return access((beside + "/tokenizer.json").c_str(), F_OK) == 0 ? beside : "";
-}
-
 static Status run(Options &options) {
+  Expected<ModelFile> file = ModelFile::open(options.model, options.variant, static_cast<uint32_t>(options.threads));
+  if (!file)
+    return file.error();
+  auto create = options.noCache ? createUncachedModel : createCachedModel;
+  Expected<std::unique_ptr<StepModel>> made = create(file->library(), file->model(), file->host());
+  if (!made)
+    return Error{options.model + ": " + made.error().text};
+  StepModel &steps = **made;
+
   ModelDirectory directory;
-  std::string path = tokenizerDirectory(options);
-  if (path.empty() && options.needsTokenizer())
-    return Error{"expected --tokenizer DIR, as there is no tokenizer.json beside the model (see --help)"};
-  if (!path.empty()) {
-    Expected<ModelDirectory> read = ModelDirectory::load(path, options.needsTokenizer());
+  std::optional<Files> files = findTokenizer(options.tokenizer, file->library(), options.model);
+  if (!files && options.needsTokenizer())
+    return Error{"expected --tokenizer DIR, as there is no tokenizer inside the model file or beside it (see --help)"};
+  if (files) {
+    Expected<ModelDirectory> read = ModelDirectory::load(*files, options.needsTokenizer());
     if (!read)
       return read.error();
     directory = std::move(*read);
   }
-  // Texts are checked before a large model is loaded.
+  if (directory.tokenizer)
+    if (Status status = directory.tokenizer->checkVocabulary(steps.vocabularySize()); !status)
+      return status;
+
   bool strict = !options.replaceInvalid;
   for (Prompt &prompt : options.prompts) {
     if (!prompt.isText)
@@ -219,15 +222,6 @@ static Status run(Options &options) {
       return Error{prompt.source + ": " + ids.error().text};
     prompt.ids = std::move(*ids);
   }
-
-  Expected<ModelFile> file = ModelFile::open(options.model, options.variant, static_cast<uint32_t>(options.threads));
-  if (!file)
-    return file.error();
-  auto create = options.noCache ? createUncachedModel : createCachedModel;
-  Expected<std::unique_ptr<StepModel>> made = create(file->library(), file->model(), file->host());
-  if (!made)
-    return Error{options.model + ": " + made.error().text};
-  StepModel &steps = **made;
   bool encoder = steps.encoderLength() != 0;
   int64_t maxNewTokens = options.maxNewTokens.value_or(INT32_MAX);
   if (!options.maxNewTokens)

@@ -17,7 +17,8 @@ usage: attn-tokenize --tokenizer DIR [--decode] [--json] [options]
 
 Reads lines on standard input and writes one line for each: token ids separated by spaces.
 
-  --tokenizer DIR     a directory with a tokenizer.json, spiece.model or tokenizer.model, or one of these files
+  --tokenizer DIR     a directory with a tokenizer.json, spiece.model or tokenizer.model, or one of these files,
+                      or a model that attnc --tokenizer compiled (*.so)
   --decode            the other way round: lines of ids in, text out (what is not UTF-8 becomes U+FFFD)
   --json              lines are JSON: a string and an array of ids; a text may then contain line ends
   --no-special        add no special tokens around a text; leave them out when decoding

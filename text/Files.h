@@ -1,0 +1,52 @@
+//===- Files.h - The files of a model, in a directory or inside a compiled file ----------------------------===//
+#ifndef ATTN_TEXT_FILES_H
+#define ATTN_TEXT_FILES_H
+
+#include "Expected.h"
+#include "runtime/attn_runtime.h"
+
+#include <optional>
+#include <vector>
+
+namespace attn::text {
+
+struct NamedFile {
+  std::string name, content;
+};
+
+/// Files that are known by their names.
+class Files {
+public:
+  /// Those in `directory` (empty: the current one). `*copies`, if given, receives each one that is read.
+  explicit Files(const std::string &directory, std::vector<NamedFile> *copies = nullptr);
+  /// Those inside the model file `path` (attnc --tokenizer). `library` must outlive this.
+  Files(const attn_library *library, const std::string &path) : prefix(path + "/"), library(library) {}
+
+  bool has(const std::string &name) const;
+  /// The whole file; nothing when there is none. Errors: those of readFile.
+  Expected<std::optional<std::string>> read(const std::string &name) const;
+  /// For messages: "DIRECTORY/NAME", "MODEL.so/NAME".
+  std::string pathOf(const std::string &name) const { return prefix + folder + name; }
+  /// Those in a folder of these: "0_Transformer/"; empty: these.
+  Files in(const std::string &inner) const;
+
+private:
+  const attn_embedded_file *findInside(const std::string &name) const;
+
+  std::string prefix, folder;
+  const attn_library *library = nullptr; ///< or null: a directory
+  std::vector<NamedFile> *copies = nullptr;
+};
+
+/// Where the tokenizer of the open model file `path` is: in the directory `given` or, if that is empty, inside the file or
+/// else beside it; nothing if it is in none of them.
+std::optional<Files> findTokenizer(const std::string &given, const attn_library *library, const std::string &path);
+
+/// What attnc --tokenizer puts into a model file: the files of `directory` that ModelDirectory::load and
+/// SentenceDirectory::load read, checked as they check them. `vocabularySize` is the model's; 0: unknown. Errors: theirs and
+/// those of Tokenizer::checkVocabulary.
+Expected<std::vector<NamedFile>> readTokenizerFiles(const std::string &directory, int64_t vocabularySize);
+
+} // namespace attn::text
+
+#endif // ATTN_TEXT_FILES_H
