@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from harness import BIN, SOURCE, Model, Report, compile_module
+from harness import ATTNC, BIN, SOURCE, Model, Report, compile_module
 
 FIXTURES = os.path.join(SOURCE, "test", "fixtures", "models")
 SENTENCE = os.path.join(FIXTURES, "bert", "sentence")
@@ -156,6 +156,14 @@ expect_error("unknown prompt", "--prompt-name: expected the name of a prompt (pa
 os.symlink(compiled, place("prompted", "model.so"))
 done = subprocess.run([EMBED, "model.so", "--json"], cwd=prompted, input=b"w8\n", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 report.equal("beside the model", np.array(json.loads(done.stdout)["embedding"], np.float32), reference(["w7 w8"])[0])
+
+# Inside the model: settings, prompts, and the tokenizer in a folder of its own.
+write("inside/modules.json", [{"path": "0_Transformer"}])
+write("inside/0_Transformer/tokenizer.json", tokenizer_of(WORDS))
+inside = write("inside/config_sentence_transformers.json", {"prompts": {"query": "w7 "}, "default_prompt_name": "query"})
+subprocess.run([ATTNC, SENTENCE, "--target=native", "--tokenizer", inside, "-o", place("model.so")], check=True)
+done = subprocess.run([EMBED, "model.so", "--json"], cwd=scratch.name, input=b"w8\n", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+report.equal("inside the model", np.array(json.loads(done.stdout)["embedding"], np.float32), vectors(["w8"], tokenizer=inside)[0])
 
 # Errors.
 more = write("more/tokenizer.json", tokenizer_of(WORDS + ["extra"]))

@@ -374,6 +374,22 @@ llvm::Error Compiler::chooseWeights() {
   return checkWeights(parameters, *weights);
 }
 
+/// Reads the files of --tokenizer and checks them as the tools of text do, and against the model's vocabulary.
+llvm::Error Compiler::readTokenizer() {
+  if (options.tokenizer.empty())
+    return llvm::Error::success();
+  auto vocabulary = model.metadata ? model.metadata.getAs<IntegerAttr>("vocab_size") : IntegerAttr();
+  uint64_t size = vocabulary ? vocabulary.getValue().getLimitedValue(INT32_MAX) : 0;
+  auto read = ::attn::text::readTokenizerFiles(options.tokenizer, static_cast<int64_t>(size));
+  if (!read)
+    return fail("--tokenizer: " + read.error().text);
+  tokenizer = std::move(*read);
+  for (const ::attn::text::NamedFile &file : tokenizer)
+    code.files.push_back({file.name, file.content});
+  timed("read the tokenizer");
+  return llvm::Error::success();
+}
+
 //===----------------------------------------------------------------------===//
 // Output
 //===----------------------------------------------------------------------===//
@@ -503,10 +519,9 @@ llvm::Error Compiler::run() {
       return commit();
     }
   }
-  if (llvm::Error error = describeModel())
-    return error;
-  if (llvm::Error error = chooseWeights())
-    return error;
+  for (auto step : {&Compiler::describeModel, &Compiler::readTokenizer, &Compiler::chooseWeights})
+    if (llvm::Error error = (this->*step)())
+      return error;
   if (page)
     if (llvm::Error error = startReport())
       return error;

@@ -5,6 +5,7 @@
 #include "Options.h"
 #include "Output.h"
 #include "Report.h"
+#include "text/Files.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -38,6 +39,7 @@ private:
   llvm::Error runStage(Work &work);
   llvm::Error describeModel();
   llvm::Error chooseWeights();
+  llvm::Error readTokenizer();
   llvm::Error generate();
   llvm::Error startReport();
   llvm::Error printStage();
@@ -61,6 +63,7 @@ private:
   size_t lastStage = 0; ///< index of the last stage to run
   ModelInterface model;
   CodeOptions code;
+  std::vector<::attn::text::NamedFile> tokenizer; ///< files that code.files refers to
   std::vector<Parameter> parameters;
   std::optional<WeightSet> weights;
   bool weightsInside = false;

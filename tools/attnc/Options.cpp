@@ -33,6 +33,10 @@ static cl::opt<std::string> weights("weights",
                                     cl::value_desc("inside|beside|FILE"), cl::cat(category));
 static cl::opt<std::string> modelName("name", cl::desc("Name of the model; an archive exports NAME_attn_query"),
                                       cl::value_desc("NAME"), cl::cat(category));
+static cl::opt<std::string> tokenizer("tokenizer",
+                                      cl::desc("Put the tokenizer and its settings in DIR into the file, for "
+                                               "attn-generate and attn-embed"),
+                                      cl::value_desc("DIR"), cl::cat(category));
 static cl::opt<bool> describeOnly("describe", cl::desc("Say what the directory INPUT holds and whether it is supported; compile nothing"),
                                   cl::cat(category));
 static cl::opt<bool> listOnly("list-models", cl::desc("Print the model families that can be imported"), cl::cat(category));
@@ -65,6 +69,7 @@ static const char *const overview =
     "  attnc block.mlir -o block.so --target=native    a hand-written graph, for this CPU only\n"
     "  attnc gpt2/ --describe                          its sizes, memory, entries\n"
     "  attnc gpt2/ --emit=fused                        print a stage; it can be edited and fed back in\n"
+    "  attnc gpt2/ -o gpt2.so --tokenizer gpt2/        with its tokenizer and settings inside, for attn-generate\n"
     "  attnc gpt2/ -o libgpt2.a --emit=archive --name=gpt2\n";
 
 static void printExtraHelp() {
@@ -159,6 +164,17 @@ static llvm::Error parseWeights(Options &options) {
   return llvm::Error::success();
 }
 
+static llvm::Error parseTokenizer(Options &options) {
+  options.tokenizer = tokenizer;
+  if (!tokenizer.getNumOccurrences())
+    return llvm::Error::success();
+  if (tokenizer.empty())
+    return fail("--tokenizer: expected a directory, got nothing");
+  if (options.product != Product::SharedLibrary && options.product != Product::Archive)
+    return fail("--tokenizer: expected --emit=so or archive, got " + emitted);
+  return llvm::Error::success();
+}
+
 static bool isIdentifier(StringRef text) {
   return !text.empty() && !llvm::isDigit(text[0]) &&
          llvm::all_of(text, [](char c) { return llvm::isAlnum(c) || c == '_'; });
@@ -235,7 +251,7 @@ llvm::Expected<Options> parseOptions(int argc, char **argv) {
     std::exit(0);
   }
   Options options;
-  for (auto parse : {parseEmit, parseTypes, parseWeights, parseName, parseOutput, parseReport})
+  for (auto parse : {parseEmit, parseTypes, parseWeights, parseTokenizer, parseName, parseOutput, parseReport})
     if (llvm::Error error = parse(options))
       return std::move(error);
   llvm::Expected<TargetSelection> selection = selectTargets(target, options.bf16Math);

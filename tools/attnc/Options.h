@@ -31,6 +31,7 @@ struct Options {
   WeightsPlace weights = WeightsPlace::Automatic;
   std::string weightsFile; ///< --weights=FILE; empty: named after the output
   std::string name;        ///< --name
+  std::string tokenizer;   ///< --tokenizer: a directory; empty: none
   std::string report;      ///< --report; empty: none
   bool remarks = false, debug = false, verbose = false, sanitizeAddress = false;
   unsigned jobs = 1; ///< at least 1
