@@ -4,6 +4,7 @@
 
 #include "runtime/attn_runtime.h"
 #include "text/Json.h"
+#include "tools/common/Arguments.h"
 
 #include <algorithm>
 #include <charconv>
@@ -107,27 +108,22 @@ SearchOptions Options::searchOptions(const SearchOptions &own) const {
 /// Longest prompt read from a file; far more than any context holds.
 static constexpr uint64_t maxPromptBytes = uint64_t(1) << 30;
 
-static Expected<int64_t> readNumber(const std::string &flag, const std::string &text, int64_t min, int64_t max) {
-  int64_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < min || value > max)
-    return Error{flag + ": expected a number of " + std::to_string(min) + " to " + std::to_string(max) + ", got " +
-                 inQuotes(text)};
-  return value;
-}
-
 /// What a real number has to be.
 enum class Bound { Positive, Fraction, Finite };
 
-static Expected<double> readReal(const std::string &flag, const std::string &text, Bound bound) {
-  static const char *const wanted[] = {"a number above 0", "a number of 0 to 1", "a number"};
-  double value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  bool ok = error == std::errc() && end == text.data() + text.size() && std::isfinite(value) &&
-            (bound != Bound::Positive || value > 0) && (bound != Bound::Fraction || (value >= 0 && value <= 1));
-  if (!ok)
-    return Error{flag + ": expected " + wanted[static_cast<int>(bound)] + ", got " + inQuotes(text)};
-  return value;
+static Option realOption(const char *name, std::optional<double> &value, Bound bound) {
+  return {name, [&value, bound](const std::string &text) -> Status {
+            static const char *const wanted[] = {"a number above 0", "a number of 0 to 1", "a number"};
+            double number = 0;
+            auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+            bool ok = error == std::errc() && end == text.data() + text.size() && std::isfinite(number) &&
+                      (bound != Bound::Positive || number > 0) &&
+                      (bound != Bound::Fraction || (number >= 0 && number <= 1));
+            if (!ok)
+              return Error{std::string("expected ") + wanted[static_cast<int>(bound)] + ", got " + inQuotes(text)};
+            value = number;
+            return {};
+          }};
 }
 
 static Expected<std::string> readPromptFile(const std::string &path) {
@@ -141,126 +137,91 @@ static Expected<std::string> readPromptFile(const std::string &path) {
   return text;
 }
 
-static Expected<std::vector<TokenId>> readIds(const std::string &flag, const std::string &text) {
-  std::vector<TokenId> ids;
+static Status readIds(const std::string &text, std::vector<TokenId> &ids) {
+  std::optional<int64_t> id;
+  Option option = countOption("", id, 0, INT32_MAX);
   for (size_t at = 0; (at = text.find_first_not_of(" ,\n", at)) != std::string::npos;) {
     size_t end = std::min(text.find_first_of(" ,\n", at), text.size());
-    Expected<int64_t> id = readNumber(flag, text.substr(at, end - at), 0, INT32_MAX);
-    if (!id)
-      return id.error();
+    if (Status status = option.read(text.substr(at, end - at)); !status)
+      return status;
     ids.push_back(*id);
     at = end;
   }
-  return ids;
+  return {};
+}
+
+/// The options that may be repeated, and the one with names.
+static std::vector<Option> otherOptions(Options &options) {
+  return {{"--prompt", [&](const std::string &value) {
+             options.prompts.push_back({value, "the prompt", {}});
+             return Status();
+           }},
+          {"--prompt-file", [&](const std::string &value) -> Status {
+             Expected<std::string> content = readPromptFile(value);
+             if (!content)
+               return content.error();
+             options.prompts.push_back({*content, "'" + value + "'", {}});
+             return {};
+           }},
+          {"--prompt-ids", [&](const std::string &value) {
+             options.prompts.push_back({"", "the prompt", {}, /*isText=*/false});
+             return readIds(value, options.prompts.back().ids);
+           }},
+          {"--stop", [&](const std::string &value) -> Status {
+             if (value.empty())
+               return Error{"expected a text, got ''"};
+             options.stopStrings.push_back(value);
+             return {};
+           }},
+          {"--early-stopping", [&](const std::string &value) -> Status {
+             if (value != "true" && value != "false" && value != "never")
+               return Error{"expected true, false or never, got " + inQuotes(value)};
+             options.earlyStopping = value == "true"    ? EarlyStopping::True
+                                     : value == "never" ? EarlyStopping::Never
+                                                        : EarlyStopping::False;
+             return {};
+           }}};
 }
 
 Expected<Options> parseArguments(int argc, char **argv) {
   Options options;
-  const std::pair<const char *, bool *> switches[] = {{"--no-cache", &options.noCache},
-                                                      {"--no-template", &options.noTemplate},
-                                                      {"--replace-invalid", &options.replaceInvalid},
-                                                      {"--truncate", &options.truncate},
-                                                      {"--lookup", &options.lookup},
-                                                      {"--sample", &options.sample},
-                                                      {"--greedy", &options.greedy},
-                                                      {"--ids", &options.ids},
-                                                      {"--json", &options.json},
-                                                      {"-v", &options.verbose},
-                                                      {"--help", &options.help},
-                                                      {"-h", &options.help}};
-  struct Count {
-    const char *name;
-    std::optional<int64_t> *value;
-    int64_t min, max;
-  };
+  const std::vector<Switch> switches = {{"--no-cache", &options.noCache},
+                                        {"--no-template", &options.noTemplate},
+                                        {"--replace-invalid", &options.replaceInvalid},
+                                        {"--truncate", &options.truncate},
+                                        {"--lookup", &options.lookup},
+                                        {"--sample", &options.sample},
+                                        {"--greedy", &options.greedy},
+                                        {"--ids", &options.ids},
+                                        {"--json", &options.json},
+                                        {"-v", &options.verbose},
+                                        {"--help", &options.help},
+                                        {"-h", &options.help}};
   std::optional<int64_t> threads, batch;
-  const Count counts[] = {{"-n", &options.maxNewTokens, 1, INT32_MAX},
-                          {"--min-new-tokens", &options.minNewTokens, 0, INT32_MAX},
-                          {"--beams", &options.beams, 1, maxBeams},
-                          {"--top-k", &options.topK, 0, INT32_MAX},
-                          {"--seed", &options.seed, 0, INT64_MAX},
-                          {"--no-repeat-ngram-size", &options.noRepeatNgramSize, 0, INT32_MAX},
-                          {"--batch", &batch, 1, 4096},
-                          {"--threads", &threads, 1, ATTN_MAX_WORKERS}};
-  struct Real {
-    const char *name;
-    std::optional<double> *value;
-    Bound bound;
-  };
-  const Real reals[] = {{"--temperature", &options.temperature, Bound::Positive},
-                        {"--top-p", &options.topP, Bound::Fraction},
-                        {"--min-p", &options.minP, Bound::Fraction},
-                        {"--repetition-penalty", &options.repetitionPenalty, Bound::Positive},
-                        {"--length-penalty", &options.lengthPenalty, Bound::Finite}};
-  const std::pair<const char *, std::string *> texts[] = {{"--tokenizer", &options.tokenizer},
-                                                          {"--variant", &options.variant}};
-
-  for (int i = 1; i < argc; ++i) {
-    std::string argument = argv[i];
-    if (argument.empty() || argument[0] != '-') {
-      if (!options.model.empty())
-        return Error{"expected one model file, got " + inQuotes(options.model) + " and " + inQuotes(argument)};
-      options.model = argument;
-      continue;
-    }
-    bool known = false;
-    for (auto [name, flag] : switches)
-      if (argument == name)
-        known = *flag = true;
-    if (known)
-      continue;
-
-    // `--flag=value` or `--flag value`.
-    size_t equals = argument.rfind("--", 0) == 0 ? argument.find('=') : std::string::npos;
-    std::string flag = argument.substr(0, equals);
-    auto named = [&](const auto &row) { return flag == row.name; };
-    auto count = std::find_if(std::begin(counts), std::end(counts), named);
-    auto real = std::find_if(std::begin(reals), std::end(reals), named);
-    auto text = std::find_if(std::begin(texts), std::end(texts), [&](auto row) { return flag == row.first; });
-    bool special = flag == "--prompt" || flag == "--prompt-file" || flag == "--prompt-ids" || flag == "--stop" ||
-                   flag == "--early-stopping";
-    if (!special && count == std::end(counts) && real == std::end(reals) && text == std::end(texts))
-      return Error{"unknown option " + inQuotes(argument) + " (see --help)"};
-    if (equals == std::string::npos && i + 1 == argc)
-      return Error{flag + ": expected a value"};
-    std::string value = equals == std::string::npos ? argv[++i] : argument.substr(equals + 1);
-
-    if (count != std::end(counts)) {
-      Expected<int64_t> number = readNumber(flag, value, count->min, count->max);
-      if (!number)
-        return number.error();
-      *count->value = *number;
-    } else if (real != std::end(reals)) {
-      Expected<double> number = readReal(flag, value, real->bound);
-      if (!number)
-        return number.error();
-      *real->value = *number;
-    } else if (text != std::end(texts)) {
-      *text->second = value;
-    } else if (flag == "--prompt") {
-      options.prompts.push_back({value, "the prompt", {}});
-    } else if (flag == "--prompt-file") {
-      Expected<std::string> content = readPromptFile(value);
-      if (!content)
-        return content.error();
-      options.prompts.push_back({*content, "'" + value + "'", {}});
-    } else if (flag == "--prompt-ids") {
-      Expected<std::vector<TokenId>> ids = readIds(flag, value);
-      if (!ids)
-        return ids.error();
-      options.prompts.push_back({"", "the prompt", *ids, /*isText=*/false});
-    } else if (flag == "--stop") {
-      if (value.empty())
-        return Error{"--stop: expected a text, got ''"};
-      options.stopStrings.push_back(value);
-    } else if (value == "true" || value == "false" || value == "never") {
-      options.earlyStopping = value == "true"    ? EarlyStopping::True
-                              : value == "never" ? EarlyStopping::Never
-                                                 : EarlyStopping::False;
-    } else {
-      return Error{"--early-stopping: expected true, false or never, got " + inQuotes(value)};
-    }
-  }
+  std::vector<Option> named = {textOption("--tokenizer", options.tokenizer),
+                               textOption("--variant", options.variant),
+                               countOption("-n", options.maxNewTokens, 1, INT32_MAX),
+                               countOption("--min-new-tokens", options.minNewTokens, 0, INT32_MAX),
+                               countOption("--beams", options.beams, 1, maxBeams),
+                               countOption("--top-k", options.topK, 0, INT32_MAX),
+                               countOption("--seed", options.seed, 0, INT64_MAX),
+                               countOption("--no-repeat-ngram-size", options.noRepeatNgramSize, 0, INT32_MAX),
+                               countOption("--batch", batch, 1, 4096),
+                               countOption("--threads", threads, 1, ATTN_MAX_WORKERS),
+                               realOption("--temperature", options.temperature, Bound::Positive),
+                               realOption("--top-p", options.topP, Bound::Fraction),
+                               realOption("--min-p", options.minP, Bound::Fraction),
+                               realOption("--repetition-penalty", options.repetitionPenalty, Bound::Positive),
+                               realOption("--length-penalty", options.lengthPenalty, Bound::Finite)};
+  for (Option &option : otherOptions(options))
+    named.push_back(std::move(option));
+  Expected<std::vector<std::string>> others = parseOptions(argc, argv, switches, named);
+  if (!others)
+    return others.error();
+  if (others->size() > 1)
+    return Error{"expected one model file, got " + inQuotes((*others)[0]) + " and " + inQuotes((*others)[1])};
+  if (!others->empty())
+    options.model = others->front();
   options.threads = threads.value_or(0);
   options.batch = batch.value_or(options.batch);
   if (options.help)
