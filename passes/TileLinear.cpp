@@ -4,6 +4,7 @@
 // choices that name one, so an expert that nobody chose has none, and one token as many as the experts it chose.
 //
 //===----------------------------------------------------------------------------------===//
+#include "passes/RowPattern.h"
 #include "passes/Tiler.h"
 
 namespace attnc {
@@ -11,17 +12,20 @@ using namespace attn;
 
 namespace {
 
-constexpr int64_t kTasks = 64; // aimed at for one product
+constexpr int64_t kTasks = 64;            // aimed at for one product
+constexpr int64_t kTaskProducts = 1 << 15; // of a task at least: about a microsecond, of which claiming it is a tenth
 
-/// N columns of a packed weight in chunks, so many that there are about kTasks tasks over `rowBlocks`.
+/// N columns of a packed weight in chunks, so many that there are about kTasks tasks over `rowBlocks`, but fewer where a row
+/// has few products.
 struct ColumnChunks {
   Emit &e;
   int64_t n, panels;
   Value chunkPanels, count;
 
-  ColumnChunks(Emit &e, TargetAttr target, int64_t n, Value rowBlocks)
+  ColumnChunks(Emit &e, TargetAttr target, int64_t k, int64_t n, Value rows, Value rowBlocks)
       : e(e), n(n), panels(llvm::divideCeil(n, kPanel)) {
     Value wanted = e.divFloor(e.idx(kTasks), e.max(rowBlocks, e.idx(1)));
+    wanted = e.min(wanted, e.divCeil(e.mul(rows, n * k), kTaskProducts));
     int64_t groups = llvm::divideCeil(panels, target.getPanels());
     Value chunks = e.max(e.idx(1), e.min(wanted, e.idx(groups)));
     Value chunkGroups = e.divFloor(e.add(chunks, groups - 1), chunks); // ceil(groups / chunks)
@@ -157,7 +161,7 @@ LogicalResult tileLinear(Tiler &tiler, LinearOp op) {
   input = roundRows(tiler, op, input);
   Value rows = e.dim(init, 0), scratch = tiler.scratch(linearScratch(target));
   Value rowBlocks = e.divCeil(rows, target.getRowBlock());
-  ColumnChunks chunks(e, target, cast<MemRefType>(init.getType()).getShape().back(), rowBlocks);
+  ColumnChunks chunks(e, target, lastDim(input), lastDim(init), rows, rowBlocks);
   forTasks(e, e.mul(rowBlocks, chunks.count), op, [&](Value task) {
     Value firstRow = e.mul(e.rem(task, rowBlocks), target.getRowBlock());
     Value rowCount = e.min(e.idx(target.getRowBlock()), e.sub(rows, firstRow));
@@ -187,7 +191,7 @@ LogicalResult tileExpertLinear(Tiler &tiler, ExpertLinearOp op) {
   input = roundRows(tiler, op, input);
   int64_t shared = rank(op.getInput()) > rank(op.getExperts()) ? 1 : op.getChoices(); // choices of a row of input
   Value blocks = e.dim(groups.blocks, 0), scratch = tiler.scratch(linearScratch(tiler.target));
-  ColumnChunks chunks(e, tiler.target, cast<MemRefType>(init.getType()).getShape().back(), blocks);
+  ColumnChunks chunks(e, tiler.target, lastDim(input), lastDim(init), leadingSize(e, op.getExperts(), 0), blocks);
   forTasks(e, e.mul(blocks, chunks.count), op, [&](Value task) {
     Value block = e.rem(task, blocks);
     auto field = [&](int64_t n) { return e.toIndex(e.load1(groups.blocks, {block, e.idx(n)})); };

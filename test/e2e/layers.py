@@ -100,6 +100,7 @@ MODELS = {
     "functions": lambda x, y, w: (np.log(np.sqrt(x * x + 1)) - np.tanh(y) / 3, np.maximum(np.exp(-y / 2), x)),
     "broadcast": lambda x, row, w: x * row - row,
     "log_softmax": lambda x, w: log_softmax(x),
+    "one_task": lambda x, w: dense(x, w, "Dense"),
     "positions": lambda ids, w: sinusoids(w["Serial.0.Embedding.weight"][ids]),
     "learned_positions": lambda ids, w: w["Serial.0.Embedding.weight"][ids] + w["Serial.1.PositionalEncoding.weight"][: ids.shape[1]],
     "external": external,

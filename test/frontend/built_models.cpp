@@ -78,6 +78,7 @@ static std::vector<Row> models() {
        }, 2), {x, y}},
       {"broadcast", Fn("Broadcast", [](Tensor a, Tensor b) { return a * b - b; }), {x, {"row", {6}}}},
       {"log_softmax", LogSoftmax(), {x}},
+      {"one_task", Dense(9), {{"x", {3, 32}}}}, // so small that it is no parallel task
       {"positions", Serial(Embedding(11, 7), PositionalEncoding(40)), {ids}},
       {"learned_positions", Serial(Embedding(11, 7), PositionalEncoding(40, /*learned=*/true)), {ids}},
       {"external", Serial(Dense(6), External("twice"), External("blend", 2), Residual(External("twice"))), {x, y}},

@@ -3,17 +3,18 @@
 
 module attributes {attn.target = #attn.target<name = "t", cpu = "x86-64-v3", features = "", lanes = 8, row_tile = 6, panels = 1, query_rows = 4, key_lanes = 16, row_block = 60>} {
   ml_program.global private @w(#ml_program.extern : tensor<32x48xf32>) : tensor<32x48xf32>
+  ml_program.global private @wide(#ml_program.extern : tensor<32x3072xf32>) : tensor<32x3072xf32>
   ml_program.global private @table(#ml_program.extern : tensor<100x32xf32>) : tensor<100x32xf32>
 
-  // 2 · 15 rows · 32 · 48; 4 bytes each of 15 × 32 values, 32 × 48 weights and 15 × 48 results.
+  // 2 · 15 rows · 32 · 3072; 4 bytes each of 15 × 32 values, 32 × 3072 weights and 15 × 3072 results.
   // CHECK-LABEL: func.func @linear(
-  // CHECK-DAG: %[[FLOP:.*]] = arith.constant 46080 : index
-  // CHECK-DAG: %[[BYTES:.*]] = arith.constant 10944 : index
+  // CHECK-DAG: %[[FLOP:.*]] = arith.constant 2949120 : index
+  // CHECK-DAG: %[[BYTES:.*]] = arith.constant 579456 : index
   // CHECK: attn.dispatch @linear.linear{{.*}} "linear" flop %[[FLOP]] bytes %[[BYTES]]
-  func.func @linear(%x: tensor<3x5x32xf32>) -> tensor<3x5x48xf32> {
-    %w = ml_program.global_load_const @w : tensor<32x48xf32>
-    %0 = attn.linear %x, %w : (tensor<3x5x32xf32>, tensor<32x48xf32>) -> tensor<3x5x48xf32>
-    return %0 : tensor<3x5x48xf32>
+  func.func @linear(%x: tensor<3x5x32xf32>) -> tensor<3x5x3072xf32> {
+    %w = ml_program.global_load_const @wide : tensor<32x3072xf32>
+    %0 = attn.linear %x, %w : (tensor<3x5x32xf32>, tensor<32x3072xf32>) -> tensor<3x5x3072xf32>
+    return %0 : tensor<3x5x3072xf32>
   }
 
   // Dynamic sizes are computed when the entry runs: 3072 FLOP a row, and 6144 bytes of weights beside 320 a row.
