@@ -31,10 +31,11 @@ def last_json(text):
     return json.loads(text.strip().splitlines()[-1])
 
 
-def peak(options):
+def peak(options, megabytes=()):
+    """This machine's limits; megabytes: (how many,) that are read, else more than caches hold."""
     program = os.path.join(options.work, "peak")
     run(["/usr/lib/llvm-22/bin/clang", "-O3", "-march=native", os.path.join(HERE, "peak.c"), "-o", program, "-lpthread"])
-    return json.loads(run([program, str(options.threads), "1" if options.quick else "20"]))
+    return json.loads(run([program, str(options.threads), "1" if options.quick else "20", *map(str, megabytes)]))
 
 
 def timed(command):

@@ -1,9 +1,10 @@
 /* peak.c: what this machine can do at most, to divide our numbers by. Prints one JSON object: GFLOP/s of
  * one and of all threads (f32 fused multiply-adds; bf16 dot products where the CPU has them), and GB/s of reading memory.
  *
- *   clang -O3 -march=native peak.c -o peak -lpthread && ./peak THREADS [MILLIONS]
+ *   clang -O3 -march=native peak.c -o peak -lpthread && ./peak THREADS [MILLIONS [MEGABYTES]]
  *
- * MILLIONS of rounds of the arithmetic loops, 20 if not given. */
+ * MILLIONS of rounds of the arithmetic loops, 20 if not given. MEGABYTES that are read, again and again: 1074, more than
+ * caches hold, if not given. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,7 +26,6 @@ typedef float lanes __attribute__((vector_size(BYTES)));
 typedef int64_t words __attribute__((vector_size(BYTES)));
 
 #define MAX_THREADS 256
-#define BUFFER (UINT64_C(1) << 30) /* bytes, larger than the caches */
 
 typedef struct job {
   int index, threads, streams;
@@ -33,6 +33,7 @@ typedef struct job {
 } job;
 
 static char *buffer;
+static uint64_t buffer_bytes = UINT64_C(1) << 30; /* larger than the caches */
 static int64_t repeats = 20000000;
 static pthread_barrier_t start;
 
@@ -98,13 +99,13 @@ static void *multiply_bf16(void *argument) {
 /* GB/s: each thread scans its part of the buffer, at several places at once. */
 static void *scan(void *argument) {
   job *j = argument;
-  uint64_t stream = BUFFER / (uint64_t)(j->threads * j->streams) / (4 * BYTES) * (4 * BYTES);
+  uint64_t stream = buffer_bytes / (uint64_t)(j->threads * j->streams) / (4 * BYTES) * (4 * BYTES);
   const char *from = buffer + stream * (uint64_t)(j->index * j->streams);
   words a = {0}, b = a, c = a, d = a;
-  const int times = 2;
+  const uint64_t times = (UINT64_C(2) << 30) / buffer_bytes;
   pthread_barrier_wait(&start);
   double begin = seconds();
-  for (int r = 0; r < times; ++r)
+  for (uint64_t r = 0; r < times; ++r)
     for (uint64_t i = 0; i < stream; i += 4 * BYTES)
       for (int s = 0; s < j->streams; ++s) {
         const words *p = (const words *)(from + (uint64_t)s * stream + i);
@@ -154,16 +155,19 @@ static double read_together(int threads) {
 int main(int argc, char **argv) {
   int threads = argc > 1 ? atoi(argv[1]) : 2, millions = argc > 2 ? atoi(argv[2]) : 20;
   repeats = (int64_t)millions * 1000000;
-  if (threads < 1 || threads > MAX_THREADS || millions < 1) {
-    fprintf(stderr, "peak: expected 1 to %d threads and 1 or more millions\n", MAX_THREADS);
+  int megabytes = argc > 3 ? atoi(argv[3]) : 0;
+  if (threads < 1 || threads > MAX_THREADS || millions < 1 || megabytes < 0 || megabytes > 1024) {
+    fprintf(stderr, "peak: expected 1 to %d threads, 1 or more millions, and at most 1024 megabytes\n", MAX_THREADS);
     return 2;
   }
-  buffer = aligned_alloc(4096, BUFFER);
+  if (megabytes)
+    buffer_bytes = (uint64_t)megabytes * 1000000 / 4096 * 4096;
+  buffer = aligned_alloc(4096, buffer_bytes);
   if (!buffer) {
     fprintf(stderr, "peak: out of memory\n");
     return 1;
   }
-  memset(buffer, 1, BUFFER);
+  memset(buffer, 1, buffer_bytes);
   printf("{\"threads\": %d, \"gflops_1\": %.1f, \"gflops\": %.1f", threads, together(multiply, 1, 1),
          together(multiply, threads, 1));
 #ifdef __AVX512BF16__
