@@ -109,7 +109,7 @@ static Layer::Apply inTurn(Layers layers) {
         continue;
       if (!trace.cache && trace.attentions != before)
         trace.lastAttention = i;
-      if (trace.cache && trace.lastAttention == int64_t(i))
+      if (trace.selectToken && trace.lastAttention == int64_t(i))
         std::exchange(trace.selectToken, nullptr)(stack);
     }
   };

@@ -182,7 +182,7 @@ struct ModelOptions {
   std::vector<std::pair<std::string, int64_t>> limits;              // the most of a named dimension; others: 4096
   /// For a model of one input of ids [batch, seq] and one output [batch, seq, features] in which all that mixes tokens is
   /// causal Attention: adds `prefill` and `decode`, which keep keys and values of earlier tokens and give [batch, features] of
-  /// one token per sequence, the last one or the one at `logits_index [batch]`. They leave out ShiftRight of the ids: their
+  /// one token per sequence, the last one or the one at `logits_index [batch]`, and `verify`, of all of up to 64. They leave out ShiftRight of the ids: their
   /// sequence begins with the 0 that it would put there.
   bool cached = false;
   std::vector<std::pair<std::string, int64_t>> metadata; // "eos_token_id", …

@@ -86,9 +86,9 @@ static llvm::Error addEntry(Trace &trace, const Layer &layer, ArrayRef<ModelInpu
   return addResults(trace, func, stack, options);
 }
 
-/// `seq` tokens per sequence after those in the cache; the entry without a cache is there.
+/// `seq` tokens per sequence after those in the cache, and results of one or of every token; the entry without a cache is there.
 static llvm::Error addCachedEntry(Trace &trace, const Layer &layer, ArrayRef<ModelInput> inputs, const ModelOptions &options,
-                                  StringRef name, int64_t seq) {
+                                  StringRef name, int64_t seq, bool everyToken = false) {
   std::string where = "a cached model: expected ";
   if (inputs.size() != 1 || !inputs[0].ids || inputs[0].shape.size() != 2 || inputs[0].shape[0].isStatic() || inputs[0].shape[1].isStatic())
     return fail(where + "one input of ids [batch, seq]");
@@ -100,26 +100,27 @@ static llvm::Error addCachedEntry(Trace &trace, const Layer &layer, ArrayRef<Mod
   llvm::SmallVector<StringRef, 2> dims{shape[0].name};
   llvm::SmallVector<DimBound> bounds{{shape[0].name, 1, limitOf(shape[0].name, options)}};
   if (seq == kDynamic) {
+    int64_t most = limitOf(shape[1].name, options);
     dims.push_back(shape[1].name);
-    bounds.push_back({shape[1].name, 1, limitOf(shape[1].name, options)});
+    bounds.push_back({shape[1].name, 1, everyToken ? std::min(most, kMaxVerify) : most});
   }
   auto [heads, headDim] = trace.heads[0];
-  func::FuncOp func = b.entry(name,
-                              {{inputs[0].name, b.i64({kDynamic, seq}), dims},
-                               {"logits_index", b.i64({kDynamic}), {shape[0].name}, /*optional=*/true},
-                               {"", b.cacheType(trace.heads.size(), heads, headDim), {}}},
-                              bounds);
-  trace.cache = func.getArgument(2), trace.attentions = 0;
-  Value index = func.getArgument(1);
-  trace.selectToken = [&trace, index, shape](std::vector<Tensor> &stack) {
-    for (Tensor &x : stack) {
-      if (!x.isFloat() || x.rank() != 3 || x.dim(0) != shape[0] || x.dim(1) != shape[1])
-        continue;
-      Shape one = {x.dim(0), x.dim(2)};
-      trace.b.at("select_token");
-      x = Tensor(trace, trace.b.create<attn::SelectTokenOp>(trace.type(one, trace.b.getF32Type()), {x.value(), index}), one);
-    }
-  };
+  llvm::SmallVector<Input> arguments{{inputs[0].name, b.i64({kDynamic, seq}), dims}};
+  if (!everyToken)
+    arguments.push_back({"logits_index", b.i64({kDynamic}), {shape[0].name}, /*optional=*/true});
+  arguments.push_back({"", b.cacheType(trace.heads.size(), heads, headDim), {}});
+  func::FuncOp func = b.entry(name, arguments, bounds);
+  trace.cache = func.getArguments().back(), trace.attentions = 0, trace.selectToken = nullptr;
+  if (!everyToken)
+    trace.selectToken = [&trace, func, shape](std::vector<Tensor> &stack) mutable {
+      for (Tensor &x : stack) {
+        if (!x.isFloat() || x.rank() != 3 || x.dim(0) != shape[0] || x.dim(1) != shape[1])
+          continue;
+        Shape one = {x.dim(0), x.dim(2)};
+        trace.b.at("select_token");
+        x = {trace, trace.b.create<attn::SelectTokenOp>(trace.type(one, trace.b.getF32Type()), {x.value(), func.getArgument(1)}), one};
+      }
+    };
   // Dynamic, so that decode runs the layers of prefill.
   trace.tokens = Tensor(trace, b.cast(b.i64({kDynamic, kDynamic}), func.getArgument(0)), shape);
   std::vector<Tensor> stack = trace.inputs = {trace.tokens};
@@ -128,7 +129,7 @@ static llvm::Error addCachedEntry(Trace &trace, const Layer &layer, ArrayRef<Mod
     trace.selectToken(stack);
   if (trace.failed())
     return fail(trace.error);
-  if (stack.size() != 1 || stack[0].rank() != 2 || stack[0].dim(0) != shape[0])
+  if (stack.size() != 1 || stack[0].rank() != (everyToken ? 3 : 2) || stack[0].dim(0) != shape[0])
     return fail(where + "one output [batch, seq, features]");
   return addResults(trace, func, stack, options);
 }
@@ -152,8 +153,8 @@ llvm::Expected<Model> Model::build(MLIRContext *context, const Layer &layer, Arr
   if (llvm::Error error = addEntry(trace, layer, inputs, options))
     return std::move(error);
   if (options.cached)
-    for (auto [name, seq] : {std::pair("prefill", kDynamic), {"decode", 1}})
-      if (llvm::Error error = addCachedEntry(trace, layer, inputs, options, name, seq))
+    for (auto [name, seq] : {std::pair("prefill", kDynamic), {"decode", 1}, {"verify", kDynamic}})
+      if (llvm::Error error = addCachedEntry(trace, layer, inputs, options, name, seq, /*everyToken=*/StringRef(name) == "verify"))
         return std::move(error);
   if (llvm::Error error = b.finish())
     return std::move(error);

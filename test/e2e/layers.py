@@ -173,6 +173,10 @@ with tempfile.TemporaryDirectory() as directory:
             got = model.run("decode", {"ids": begun[:, token : token + 1]}, state=state, slots=[0, 1])["logits"]
             report.close("decode %d" % token, got, rows[:, token], 1e-5)
         state.close()
+        state = State(model, 2, 40)
+        model.run("prefill", {"ids": begun[:, :4]}, state=state, slots=[0, 1])
+        report.close("verify", model.run("verify", {"ids": begun[:, 4:]}, state=state, slots=[0, 1])["logits"], rows[:, 4:], 1e-5)
+        state.close()
 
     # Functions of the host that are not there, or fail.
     path = compiled["external"][0]
