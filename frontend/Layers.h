@@ -116,6 +116,7 @@ Layer ShiftRight();
 Layer function(std::string name, int64_t inputs, int64_t outputs,
                std::function<std::vector<Tensor>(llvm::ArrayRef<Tensor>)> apply);
 
+namespace detail {
 template <typename Result, typename... Args, size_t... I>
 std::vector<Tensor> call(const std::function<Result(Args...)> &f, llvm::ArrayRef<Tensor> in, std::index_sequence<I...>) {
   if constexpr (std::is_same_v<Result, Tensor>)
@@ -129,11 +130,12 @@ Layer wrap(std::string name, std::function<Result(Args...)> f, int64_t outputs) 
     return call(f, in, std::index_sequence_for<Args...>());
   });
 }
+} // namespace detail
 
 /// A function of tensors as a layer: `Fn("Addition", [](Tensor x, Tensor y) { return x + y; })`. It returns a tensor or, with
 /// `outputs`, a vector of them.
 template <typename F> Layer Fn(std::string name, F f, int64_t outputs = 1) {
-  return wrap(std::move(name), std::function(std::move(f)), outputs);
+  return detail::wrap(std::move(name), std::function(std::move(f)), outputs);
 }
 
 /// The C function `name` of the host (attn_host.resolve) on `inputs` tensors: one result, of the first one's shape. For others:
