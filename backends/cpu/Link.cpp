@@ -151,13 +151,13 @@ template <typename T> static T *at(SmallVectorImpl<char> &bytes, uint64_t offset
 }
 
 /// Fills the last page of what is read-only after relocation: the dynamic linker protects whole pages only.
-/// Points the weights' segment, so far without bytes, at the end of the file.
-static Error finishSegments(LinkedFile &file, uint64_t weightsBytes) {
+/// Points the weights' segment, so far without bytes, behind the file.
+static Error finishSegments(LinkedFile &file, uint64_t weightsBytes, uint64_t weightsFrom) {
   auto corrupt = [] { return fail("internal error: the linker wrote no segment for the weights"); };
   auto *header = at<ELF::Elf64_Ehdr>(file.bytes, 0);
   if (!header)
     return corrupt();
-  uint64_t offset = alignTo(file.bytes.size(), kWeightsAlign);
+  uint64_t offset = alignTo(std::max<uint64_t>(file.bytes.size(), weightsFrom), kWeightsAlign);
   auto *segments = at<ELF::Elf64_Phdr>(file.bytes, header->e_phoff, header->e_phnum);
   auto *sections = at<ELF::Elf64_Shdr>(file.bytes, header->e_shoff, header->e_shnum);
   if (!segments || !sections)
@@ -198,7 +198,8 @@ static Error finishSegments(LinkedFile &file, uint64_t weightsBytes) {
 // Public functions
 //===----------------------------------------------------------------------===//
 
-Expected<LinkedFile> linkShared(ArrayRef<CodeObject> objects, uint64_t weightsInside, const CodeOptions &options) {
+Expected<LinkedFile> linkShared(ArrayRef<CodeObject> objects, uint64_t weightsInside, uint64_t weightsFrom,
+                                const CodeOptions &options) {
   std::vector<std::string> flags = {"-shared", "-nostdlib", "-z",         "now",           "-z",
                                     "relro",   "-z",        "noexecstack", "--gc-sections", "--hash-style=gnu"};
   if (!options.sanitizeAddress) // otherwise the host process has the sanitizer's runtime
@@ -209,7 +210,7 @@ Expected<LinkedFile> linkShared(ArrayRef<CodeObject> objects, uint64_t weightsIn
   Expected<LinkedFile> file = link(objects, flags, &script);
   if (!file)
     return file;
-  if (Error error = finishSegments(*file, weightsInside))
+  if (Error error = finishSegments(*file, weightsInside, weightsFrom))
     return std::move(error);
   return file;
 }

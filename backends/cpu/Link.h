@@ -9,15 +9,15 @@ namespace attnc {
 /// A linked shared library and where its weights belong.
 struct LinkedFile {
   llvm::SmallString<0> bytes;
-  uint64_t weightsOffset = 0; ///< where the segment's bytes begin: at the end, aligned to 64 KiB; 0: no weights inside
+  uint64_t weightsOffset = 0; ///< where the segment's bytes begin, aligned to 64 KiB; 0: no weights inside
 };
 
 /// Links a shared library that exports attn_query alone and needs no other library. With `weightsInside` bytes a
 /// read-only segment for symbol attn_weights is reserved, and the file's headers already describe it: the caller
-/// appends `weightsInside` bytes at `weightsOffset`. Objects pass through a temporary directory. lld can run only once
+/// writes `weightsInside` bytes at `weightsOffset`, which is `weightsFrom` or, where that is inside the file, its end. Objects pass through a temporary directory. lld can run only once
 /// per process after a failure.
 llvm::Expected<LinkedFile> linkShared(llvm::ArrayRef<CodeObject> objects, uint64_t weightsInside,
-                                      const CodeOptions &options);
+                                      uint64_t weightsFrom, const CodeOptions &options);
 
 /// One relocatable object of all (`ld -r`).
 llvm::Expected<LinkedFile> linkRelocatable(llvm::ArrayRef<CodeObject> objects, const CodeOptions &options);

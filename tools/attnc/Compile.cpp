@@ -412,8 +412,26 @@ llvm::Error Compiler::writeAssembly(llvm::ArrayRef<CodeObject> objects) {
   return llvm::Error::success();
 }
 
+llvm::Error Compiler::storeWeights(uint64_t start) {
+  int fd = weightsInside ? output->descriptor() : weightsOutput->descriptor();
+  return writeWeights(fd, start, model.weightsBytes, code.buildId, parameters, *weights);
+}
+
+/// Where weights begin in a file whose code is not there yet: room for as much as code usually takes, but a small part of
+/// the file. Where it is too little the weights are written again.
+static uint64_t expectedCode(uint64_t weightsBytes, const CodeOptions &code) {
+  uint64_t bytes = std::min<uint64_t>(1 << 20, weightsBytes / 48);
+  for (const auto &file : code.files)
+    bytes += file.content.size();
+  return llvm::alignTo(bytes, 64 << 10); // as the segment is
+}
+
 llvm::Error Compiler::writeModel(llvm::ArrayRef<CodeObject> objects) {
   uint64_t inside = weightsInside ? model.weightsBytes : 0, offset = 0;
+  bool stored = storing.valid();
+  if (stored)
+    if (llvm::Error error = storing.get())
+      return error;
   llvm::SmallString<0> bytes;
   if (options.product == Product::Archive) {
     llvm::Expected<llvm::SmallString<0>> archive = makeArchive(objects, options.name);
@@ -422,19 +440,20 @@ llvm::Error Compiler::writeModel(llvm::ArrayRef<CodeObject> objects) {
     bytes = std::move(*archive);
   } else {
     llvm::Expected<LinkedFile> linked = options.product == Product::Object ? linkRelocatable(objects, code)
-                                                                           : linkShared(objects, inside, code);
+                                                                           : linkShared(objects, inside, weightsFrom, code);
     if (!linked)
       return linked.takeError();
     bytes = std::move(linked->bytes);
     offset = linked->weightsOffset;
   }
+  timed("link, " + llvm::Twine(bytes.size()) + " bytes without weights");
+  bytes.resize(std::max<uint64_t>(bytes.size(), offset)); // zeros up to the weights
   if (llvm::Error error = output->write(bytes))
     return error;
-  timed("link, " + llvm::Twine(bytes.size()) + " bytes without weights");
   if (weights) {
-    int fd = inside ? output->descriptor() : weightsOutput->descriptor();
-    if (llvm::Error error = writeWeights(fd, offset, model.weightsBytes, code.buildId, parameters, *weights))
-      return error;
+    if (!stored || offset != weightsFrom) // not yet, or code needs their place
+      if (llvm::Error error = storeWeights(offset))
+        return error;
     timed("weights, " + llvm::Twine(model.weightsBytes) + " bytes");
   }
   if (!header)
@@ -457,6 +476,12 @@ llvm::Error Compiler::generate() {
       options.targets.backend->start(model, code, assembly);
   if (!compilation)
     return compilation.takeError();
+  constexpr uint64_t kManyWeights = 8 << 20; // fewer take some milliseconds
+  if (weights && model.weightsBytes >= kManyWeights) {
+    weightsFrom = weightsInside ? expectedCode(model.weightsBytes, code) : 0; // the same whatever -j says
+    if (options.jobs > 1)
+      storing = std::async(std::launch::async, [this] { return storeWeights(weightsFrom); });
+  }
   // A variant's code is generated while the next one's stages run.
   for (Work &work : works) {
     while (work.stage <= lastStage) {

@@ -12,6 +12,7 @@
 #include "llvm/Support/ThreadPool.h"
 
 #include <chrono>
+#include <future>
 #include <optional>
 
 namespace attnc {
@@ -39,6 +40,8 @@ private:
   llvm::Error runStage(Work &work);
   llvm::Error describeModel();
   llvm::Error chooseWeights();
+  /// Writes the weights at `start` of their file.
+  llvm::Error storeWeights(uint64_t start);
   llvm::Error readTokenizer();
   llvm::Error generate();
   llvm::Error startReport();
@@ -69,6 +72,9 @@ private:
   bool weightsInside = false;
   std::optional<Report> page; ///< with --report
   std::optional<OutputFile> output, header, source, weightsOutput, pageOutput;
+  /// Many weights are written while code is generated: where, and the result. Last: it ends before what it uses goes away.
+  uint64_t weightsFrom = 0;
+  std::future<llvm::Error> storing;
 };
 
 } // namespace attnc
