@@ -320,12 +320,14 @@ static llvm::Error writePlain(const Parameter &parameter, const WeightSet &weigh
 }
 
 llvm::Error writeWeights(int fd, uint64_t start, uint64_t bytes, StringRef buildId, ArrayRef<Parameter> parameters,
-                         const WeightSet &weights) {
+                         const WeightSet &weights, const std::atomic<bool> *cancelled) {
   if (bytes < sizeof(attn_weights_header))
     return fail("expected a weights segment of at least 64 bytes, got " + llvm::Twine(bytes));
   std::unique_ptr<char[]> buffer(new char[kChunk]);
   SegmentWriter writer(fd, start);
   for (const Parameter &parameter : parameters) {
+    if (cancelled && *cancelled)
+      return fail("cancelled");
     if (llvm::Error error = writer.fill(parameter.offset))
       return error;
     if (llvm::Error error = (parameter.panels ? writePanels : writePlain)(parameter, weights, buffer.get(), writer))

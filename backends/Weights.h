@@ -5,6 +5,8 @@
 #include "backends/Interface.h"
 #include "llvm/Support/Error.h"
 
+#include <atomic>
+
 namespace attnc {
 
 class WeightSet;
@@ -15,9 +17,10 @@ llvm::Error checkWeights(llvm::ArrayRef<Parameter> parameters, const WeightSet &
 
 /// Writes the weights segment, `bytes` long, at `start` of the open file `fd`: attn_weights_header, then each parameter
 /// at its offset, converted (to nearest even) and packed, zeros between. Streams: uses a few MiB whatever the size.
-/// The parameters were read by readParameters and passed checkWeights. `buildId` has 32 characters.
+/// The parameters were read by readParameters and passed checkWeights. `buildId` has 32 characters. Fails soon after `cancelled`.
 llvm::Error writeWeights(int fd, uint64_t start, uint64_t bytes, llvm::StringRef buildId,
-                         llvm::ArrayRef<Parameter> parameters, const WeightSet &weights);
+                         llvm::ArrayRef<Parameter> parameters, const WeightSet &weights,
+                         const std::atomic<bool> *cancelled = nullptr);
 
 /// Packs panels `first` … `first + count` of a [K, N] weight, or of all experts' (sources as in `parameter`), into `out`,
 /// whose layout is attn::packedShape's. Exposed for its test.

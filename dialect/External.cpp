@@ -10,9 +10,10 @@ LogicalResult ExternalOp::verify() {
   if (onBuffers == !getOutputs().empty())
     return emitOpError() << "expected results on tensors or outs buffers, got " << (onBuffers ? "both" : "neither");
   SmallVector<Value> outputs = onBuffers ? SmallVector<Value>(getInits()) : SmallVector<Value>(getOutputs());
-  constexpr size_t most = 64; // ATTN_MAX_TENSORS
+  constexpr size_t most = 64;                     // ATTN_MAX_TENSORS
   if (getInputs().size() + outputs.size() > most) // C2
-    return emitOpError() << "expected at most " << most << " inputs and results, got " << getInputs().size() + outputs.size();
+    return emitOpError() << "expected at most " << most << " inputs and results, got "
+                         << getInputs().size() + outputs.size();
   int64_t dynamic = 0;
   for (bool isInput : {true, false})
     for (Value value : isInput ? SmallVector<Value>(getInputs()) : outputs) {
@@ -20,7 +21,8 @@ LogicalResult ExternalOp::verify() {
       if (type.getRank() < 1 || type.getRank() > 8)
         return emitOpError() << "expected inputs and results of rank 1 to 8, got " << type;
       if (isa<MemRefType>(type) != onBuffers)
-        return emitOpError() << "expected operands that are all " << (onBuffers ? "buffers" : "tensors") << ", got " << type;
+        return emitOpError() << "expected operands that are all " << (onBuffers ? "buffers" : "tensors") << ", got "
+                             << type;
       if (type.getElementType().isInteger() && !type.getElementType().isInteger(64)) // C3
         return emitOpError() << "expected elements that are floats or i64, got " << type.getElementType();
       dynamic += isInput ? 0 : type.getNumDynamicDims();

@@ -41,16 +41,20 @@ void Layer::operator()(Trace &trace, Values &stack) const {
   trace.path.pop_back();
 }
 
+std::string Trace::placed(const Twine &message) const {
+  return (llvm::join(path, " > ") + ", " + signature + ": " + message + ", on the stack " + met).str();
+}
+
 Tensor Trace::fail(const Twine &message) {
   if (!failed())
-    error = (llvm::join(path, " > ") + ", " + signature + ": " + message + ", on the stack " + met).str();
+    error = placed(message);
   return {};
 }
 
-bool Trace::refuseCached(llvm::StringRef what) {
-  if (cache)
-    fail("expected Attention, which is cached, as all that mixes tokens, got " + what);
-  return bool(cache);
+void Trace::cannotCache(const Twine &what) {
+  if (notCached.empty())
+    notCached =
+        placed("a cached model: expected causal Attention to its own tokens as all that mixes them, got " + what);
 }
 
 std::string Trace::layerName() const {
@@ -208,9 +212,12 @@ Layer residual(Layers layers) {
   return Layer("Residual", "", inputs, std::max<int64_t>(left + (inputs - taken), 1), apply, /*composite=*/true);
 }
 
+/// The most tensors that a layer takes or gives.
+static const int64_t kMostTensors = 64;
+
 Layer Select(std::vector<int64_t> indices, int64_t inputs) {
   if (inputs < 0)
-    inputs = indices.empty() ? 0 : std::max<int64_t>(*llvm::max_element(indices), 0) + 1;
+    inputs = indices.empty() ? 0 : std::clamp<int64_t>(*llvm::max_element(indices), 0, kMostTensors - 1) + 1;
   std::string text = llvm::join(llvm::map_range(indices, [](int64_t i) { return std::to_string(i); }), ", ");
   auto apply = [indices, inputs](Trace &trace, Values &stack) {
     Values taken = take(stack, inputs), results;
@@ -231,6 +238,11 @@ Layer Drop() { return Select({}, 1); }
 
 Layer function(std::string name, int64_t inputs, int64_t outputs, std::function<Values(ArrayRef<Tensor>)> f) {
   std::string signature = count(inputs) + " → " + count(outputs);
+  for (int64_t tensors : {inputs, outputs})
+    if (tensors < 1 || tensors > kMostTensors)
+      return Layer(std::move(name), std::move(signature), 0, 0, [tensors](Trace &trace, Values &) {
+        trace.fail("expected 1 to " + Twine(kMostTensors) + " tensors, got " + Twine(tensors));
+      });
   auto apply = [f, inputs, outputs](Trace &trace, Values &stack) {
     Values results = f(take(stack, inputs));
     if (!trace.failed() && int64_t(results.size()) != outputs)

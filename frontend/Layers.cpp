@@ -94,12 +94,14 @@ Layer LayerNorm(double epsilon) {
     Value bias = trace.parameter("bias", {x.dim(-1).factor}, {Initializer::Constant, 0}).value();
     attn::LayerNormOp::Properties properties;
     properties.epsilon = trace.b.getF64FloatAttr(epsilon);
-    return {trace, trace.b.create<attn::LayerNormOp>(x.value().getType(), {x.value(), weight, bias}, properties), x.shape()};
+    return {trace, trace.b.create<attn::LayerNormOp>(x.value().getType(), {x.value(), weight, bias}, properties),
+            x.shape()};
   });
 }
 
 Layer Activation(std::string name, attn::ActivationKind kind) {
-  return unary(std::move(name), "f32 → f32", false, 1, [kind](Trace &, const Tensor &x) { return activation(x, kind); });
+  return unary(std::move(name), "f32 → f32", false, 1,
+               [kind](Trace &, const Tensor &x) { return activation(x, kind); });
 }
 
 Layer Dropout(double) {
@@ -107,9 +109,7 @@ Layer Dropout(double) {
 }
 
 Layer LogSoftmax() {
-  return unary("LogSoftmax", "[..., K] → [..., K]", false, 2, [](Trace &trace, const Tensor &x) {
-    return x.dim(-1).isStatic() ? logSoftmax(x) : trace.fail("expected a fixed number of features, got " + x.text());
-  });
+  return unary("LogSoftmax", "[..., K] → [..., K]", false, 2, [](Trace &, const Tensor &x) { return logSoftmax(x); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -124,27 +124,33 @@ Layer Attention(int64_t heads, bool causal, bool masked) {
     for (const Tensor &x : in.take_front(3))
       fits &= x.isFloat() && x.rank() == 3 && x.dim(2).isStatic() && heads >= 1 && x.dim(2).factor % heads == 0;
     if (!fits)
-      return {trace.fail("expected [batch, queries, features], [batch, keys, features] twice, with features a multiple of " +
-                         Twine(heads) + " heads, got " + query.text() + ", " + key.text() + " and " + value.text())};
+      return {trace.fail(
+          "expected [batch, queries, features], [batch, keys, features] twice, with features a multiple of " +
+          Twine(heads) + " heads, got " + query.text() + ", " + key.text() + " and " + value.text())};
     Stack stack;
     ++trace.attentions;
     if (!causal || masked || query.shape() != key.shape())
-      trace.notCached = "Attention of " + query.text() + " to " + key.text() + (causal && !masked ? "" : ", not causal or masked");
+      trace.cannotCache(causal && !masked ? "Attention to other tokens" : "Attention that is not causal or is masked");
+    else if (!trace.tokens || query.dim(0) != trace.tokens.dim(0) || query.dim(1) != trace.tokens.dim(1))
+      trace.cannotCache("Attention of other rows than the ids'");
     else if (!trace.cache)
       trace.heads.push_back({heads, query.dim(2).factor / heads});
     if (trace.cache) {
-      Value index = arith::ConstantIndexOp::create(trace.b, trace.attentions - 1 - (trace.cacheLayer ? trace.first : 0));
+      Value index =
+          arith::ConstantIndexOp::create(trace.b, trace.attentions - 1 - (trace.cacheLayer ? trace.first : 0));
       stack.cache = trace.cache;
       stack.layer = trace.cacheLayer ? arith::AddIOp::create(trace.b, trace.cacheLayer, index).getResult() : index;
     }
     if (masked) {
       if (!getElementTypeOrSelf(in[3].value()).isInteger(64) || in[3].shape() != Shape{key.dim(0), key.dim(1)})
-        return {trace.fail("expected a mask " + shapeText(Shape{key.dim(0), key.dim(1)}) + " i64, got " + in[3].text())};
+        return {
+            trace.fail("expected a mask " + shapeText(Shape{key.dim(0), key.dim(1)}) + " i64, got " + in[3].text())};
       stack.mask = in[3].value();
     }
     AttentionOptions options{heads};
     options.causal = causal;
-    std::vector<Tensor> out = {{trace, trace.b.attention(stack, query.value(), key.value(), value.value(), options), query.shape()}};
+    std::vector<Tensor> out = {
+        {trace, trace.b.attention(stack, query.value(), key.value(), value.value(), options), query.shape()}};
     if (masked)
       out.push_back(in[3]);
     return out;

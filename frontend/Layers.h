@@ -25,7 +25,8 @@ namespace attnc {
 
 /// How a parameter begins. Values depend on the seed and the parameter's name only.
 struct Initializer {
-  /// Sinusoids: of [positions, features], sin and cos of position / 10000^(2i / features) in turn (Vaswani et al. 2017).
+  /// Sinusoids: of [positions, features], sin and cos of position / 10000^(2i / features) in turn (Vaswani et al.
+  /// 2017).
   enum Kind { Constant, Normal, GlorotUniform, Sinusoids } kind = Constant;
   double value = 0; // Constant: of every element; Normal: the standard deviation
 };
@@ -99,8 +100,8 @@ template <typename... Parts> Layer Branch(const Parts &...parts) {
   };
   return branch({one(parts)...});
 }
-/// The layers one after the other, and what they took from the top added to what they put there. A Residual of one tensor
-/// becomes a function of the compiled model, which all share that differ in parameters only.
+/// The layers one after the other, and what they took from the top added to what they put there. A Residual of one
+/// tensor becomes a function of the compiled model, which all share that differ in parameters only.
 template <typename... Parts> Layer Residual(const Parts &...parts) { return residual(list(parts...)); }
 
 /// Takes `inputs` tensors (default: as many as needed) and puts copies of those at `indices` there.
@@ -118,7 +119,8 @@ Layer function(std::string name, int64_t inputs, int64_t outputs,
 
 namespace detail {
 template <typename Result, typename... Args, size_t... I>
-std::vector<Tensor> call(const std::function<Result(Args...)> &f, llvm::ArrayRef<Tensor> in, std::index_sequence<I...>) {
+std::vector<Tensor> call(const std::function<Result(Args...)> &f, llvm::ArrayRef<Tensor> in,
+                         std::index_sequence<I...>) {
   if constexpr (std::is_same_v<Result, Tensor>)
     return {f(in[I]...)};
   else
@@ -126,20 +128,19 @@ std::vector<Tensor> call(const std::function<Result(Args...)> &f, llvm::ArrayRef
 }
 template <typename Result, typename... Args>
 Layer wrap(std::string name, std::function<Result(Args...)> f, int64_t outputs) {
-  return function(std::move(name), sizeof...(Args), outputs, [f](llvm::ArrayRef<Tensor> in) {
-    return call(f, in, std::index_sequence_for<Args...>());
-  });
+  return function(std::move(name), sizeof...(Args), outputs,
+                  [f](llvm::ArrayRef<Tensor> in) { return call(f, in, std::index_sequence_for<Args...>()); });
 }
 } // namespace detail
 
-/// A function of tensors as a layer: `Fn("Addition", [](Tensor x, Tensor y) { return x + y; })`. It returns a tensor or, with
-/// `outputs`, a vector of them.
+/// A function of tensors as a layer: `Fn("Addition", [](Tensor x, Tensor y) { return x + y; })`. It returns a tensor
+/// or, with `outputs`, a vector of them.
 template <typename F> Layer Fn(std::string name, F f, int64_t outputs = 1) {
   return detail::wrap(std::move(name), std::function(std::move(f)), outputs);
 }
 
-/// The C function `name` of the host (attn_host.resolve) on `inputs` tensors: one result, of the first one's shape. For others:
-/// `external` of frontend/Tensor.h in an Fn.
+/// The C function `name` of the host (attn_host.resolve) on `inputs` tensors: one result, of the first one's shape. For
+/// others: `external` of frontend/Tensor.h in an Fn.
 Layer External(std::string name, int64_t inputs = 1);
 
 //===----------------------------------------------------------------------===//
@@ -182,10 +183,10 @@ struct ModelInput {
 struct ModelOptions {
   std::string name = "model", entry = "forward", output = "output"; // several outputs: output, output_1, …
   std::vector<std::pair<std::string, int64_t>> limits;              // the most of a named dimension; others: 4096
-  /// For a model of one input of ids [batch, seq] and one output [batch, seq, features] in which all that mixes tokens is
-  /// causal Attention: adds `prefill` and `decode`, which keep keys and values of earlier tokens and give [batch, features] of
-  /// one token per sequence, the last one or the one at `logits_index [batch]`, and `verify`, of all of up to 64. They leave out ShiftRight of the ids: their
-  /// sequence begins with the 0 that it would put there.
+  /// For a model of one input of ids [batch, seq] and one output [batch, seq, features] in which all that mixes tokens
+  /// is causal Attention: adds `prefill` and `decode`, which keep keys and values of earlier tokens and give [batch,
+  /// features] of one token per sequence, the last one or the one at `logits_index [batch]`, and `verify`, of all of up
+  /// to 64. They leave out ShiftRight of the ids: their sequence begins with the 0 that it would put there.
   bool cached = false;
   std::vector<std::pair<std::string, int64_t>> metadata; // "eos_token_id", …
   ImportOptions types;
@@ -203,8 +204,8 @@ struct Model {
 
 /// Writes every parameter as its initialiser makes it, as safetensors.
 llvm::Error saveInitialWeights(llvm::ArrayRef<ModelParameter> parameters, uint64_t seed, llvm::StringRef path);
-/// Writes the parameters as Trax has saved them in `traxFile`, a `.weights.npy.gz`: arrays in the order of the layers, whose
-/// shapes must be the parameters' but for dimensions of 1.
+/// Writes the parameters as Trax has saved them in `traxFile`, a `.weights.npy.gz`: arrays in the order of the layers,
+/// whose shapes must be the parameters' but for dimensions of 1.
 llvm::Error saveTraxWeights(llvm::ArrayRef<ModelParameter> parameters, llvm::StringRef traxFile, llvm::StringRef path);
 
 } // namespace attnc

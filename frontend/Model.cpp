@@ -43,7 +43,8 @@ static llvm::Error readInput(const ModelInput &input, const ModelOptions &option
 }
 
 /// Ends the entry with what the layer left on the stack.
-static llvm::Error addResults(Trace &trace, func::FuncOp func, const std::vector<Tensor> &stack, const ModelOptions &options) {
+static llvm::Error addResults(Trace &trace, func::FuncOp func, const std::vector<Tensor> &stack,
+                              const ModelOptions &options) {
   llvm::SmallVector<Output> outputs;
   std::vector<std::string> names;
   for (size_t i = 0; i < stack.size(); ++i)
@@ -63,7 +64,8 @@ static llvm::Error addResults(Trace &trace, func::FuncOp func, const std::vector
   return llvm::Error::success();
 }
 
-static llvm::Error addEntry(Trace &trace, const Layer &layer, ArrayRef<ModelInput> inputs, const ModelOptions &options) {
+static llvm::Error addEntry(Trace &trace, const Layer &layer, ArrayRef<ModelInput> inputs,
+                            const ModelOptions &options) {
   llvm::SmallVector<Input> arguments;
   llvm::SmallVector<DimBound> bounds;
   for (const ModelInput &input : inputs) {
@@ -86,15 +88,19 @@ static llvm::Error addEntry(Trace &trace, const Layer &layer, ArrayRef<ModelInpu
   return addResults(trace, func, stack, options);
 }
 
-/// `seq` tokens per sequence after those in the cache, and results of one or of every token; the entry without a cache is there.
-static llvm::Error addCachedEntry(Trace &trace, const Layer &layer, ArrayRef<ModelInput> inputs, const ModelOptions &options,
-                                  StringRef name, int64_t seq, bool everyToken = false) {
+/// `seq` tokens per sequence after those in the cache, and results of one or of every token; the entry without a cache
+/// is there.
+static llvm::Error addCachedEntry(Trace &trace, const Layer &layer, ArrayRef<ModelInput> inputs,
+                                  const ModelOptions &options, StringRef name, int64_t seq, bool everyToken = false) {
   std::string where = "a cached model: expected ";
-  if (inputs.size() != 1 || !inputs[0].ids || inputs[0].shape.size() != 2 || inputs[0].shape[0].isStatic() || inputs[0].shape[1].isStatic())
+  if (inputs.size() != 1 || !inputs[0].ids || inputs[0].shape.size() != 2 || inputs[0].shape[0].isStatic() ||
+      inputs[0].shape[1].isStatic())
     return fail(where + "one input of ids [batch, seq]");
-  if (!trace.notCached.empty() || trace.heads.empty() || !llvm::all_equal(trace.heads))
+  if (!trace.notCached.empty())
+    return fail(trace.notCached);
+  if (trace.heads.empty() || !llvm::all_equal(trace.heads))
     return fail(where + "causal Attention with the same heads in all layers, got " +
-                (!trace.notCached.empty() ? trace.notCached : trace.heads.empty() ? "none" : "different heads"));
+                (trace.heads.empty() ? "none" : "different heads"));
   const Shape &shape = inputs[0].shape;
   GraphBuilder &b = trace.b;
   llvm::SmallVector<StringRef, 2> dims{shape[0].name};
@@ -118,7 +124,10 @@ static llvm::Error addCachedEntry(Trace &trace, const Layer &layer, ArrayRef<Mod
           continue;
         Shape one = {x.dim(0), x.dim(2)};
         trace.b.at("select_token");
-        x = {trace, trace.b.create<attn::SelectTokenOp>(trace.type(one, trace.b.getF32Type()), {x.value(), func.getArgument(1)}), one};
+        x = {trace,
+             trace.b.create<attn::SelectTokenOp>(trace.type(one, trace.b.getF32Type()),
+                                                 {x.value(), func.getArgument(1)}),
+             one};
       }
     };
   // Dynamic, so that decode runs the layers of prefill.
@@ -134,12 +143,13 @@ static llvm::Error addCachedEntry(Trace &trace, const Layer &layer, ArrayRef<Mod
   return addResults(trace, func, stack, options);
 }
 
-llvm::Expected<Model> Model::build(MLIRContext *context, const Layer &layer, ArrayRef<ModelInput> inputs, StringRef weights,
-                                   const ModelOptions &options) {
-  context->loadDialect<attn::AttnDialect, arith::ArithDialect, func::FuncDialect, linalg::LinalgDialect, math::MathDialect,
-                       ml_program::MLProgramDialect, tensor::TensorDialect>();
+llvm::Expected<Model> Model::build(MLIRContext *context, const Layer &layer, ArrayRef<ModelInput> inputs,
+                                   StringRef weights, const ModelOptions &options) {
+  context->loadDialect<attn::AttnDialect, arith::ArithDialect, func::FuncDialect, linalg::LinalgDialect,
+                       math::MathDialect, ml_program::MLProgramDialect, tensor::TensorDialect>();
   Builder builder(context);
-  ImportContext import{context, options.name, options.types, Config(llvm::json::Object(), options.name), WeightSet(), {}, /*declares=*/true};
+  ImportContext import{context,     options.name, options.types,    Config(llvm::json::Object(), options.name),
+                       WeightSet(), {},           /*declares=*/true};
   import.module = ModuleOp::create(builder.getUnknownLoc(), options.name);
   NamedAttrList metadata;
   metadata.set("model_type", builder.getStringAttr(options.name));
@@ -152,9 +162,18 @@ llvm::Expected<Model> Model::build(MLIRContext *context, const Layer &layer, Arr
 
   if (llvm::Error error = addEntry(trace, layer, inputs, options))
     return std::move(error);
+  // Cached entries leave out ShiftRight of the ids: nothing else may read them but positions.
+  auto readsIds = [](Operation *op) {
+    return !isa<attn::ShiftRightOp, attn::PositionsOp, tensor::DimOp, func::CallOp>(op);
+  };
+  if (Value ids = trace.tokens.value(); options.cached && ids &&
+                                        llvm::any_of(ids.getUsers(), llvm::IsaPred<attn::ShiftRightOp>) &&
+                                        llvm::any_of(ids.getUsers(), readsIds))
+    return fail("a cached model: expected ids that only ShiftRight reads, got others, too");
   if (options.cached)
     for (auto [name, seq] : {std::pair("prefill", kDynamic), {"decode", 1}, {"verify", kDynamic}})
-      if (llvm::Error error = addCachedEntry(trace, layer, inputs, options, name, seq, /*everyToken=*/StringRef(name) == "verify"))
+      if (llvm::Error error =
+              addCachedEntry(trace, layer, inputs, options, name, seq, /*everyToken=*/StringRef(name) == "verify"))
         return std::move(error);
   if (llvm::Error error = b.finish())
     return std::move(error);

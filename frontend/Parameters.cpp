@@ -23,7 +23,10 @@ namespace attnc {
 // Safetensors
 //===----------------------------------------------------------------------===//
 
-using Fill = llvm::function_ref<llvm::Error(const ModelParameter &parameter, MutableArrayRef<float> values)>;
+/// Gives the next `values` of a parameter, of which `first` were there before.
+using Fill =
+    llvm::function_ref<llvm::Error(const ModelParameter &parameter, int64_t first, MutableArrayRef<float> values)>;
+constexpr int64_t kBlock = 1 << 20; // values in memory
 
 /// Writes each parameter as `fill` gives it, in order; nothing is written if that fails.
 static llvm::Error saveWeights(ArrayRef<ModelParameter> parameters, StringRef path, Fill fill) {
@@ -35,16 +38,18 @@ static llvm::Error saveWeights(ArrayRef<ModelParameter> parameters, StringRef pa
       if (__builtin_mul_overflow(size, uint64_t(dim), &size) || size > INT64_MAX - bytes)
         return fail("parameter " + quoted(parameter.name) + ": expected a shape whose bytes fit 63 bits, got " +
                     shapeText(ArrayRef<int64_t>(parameter.shape)));
-    header[parameter.name] = llvm::json::Object{{"dtype", "F32"},
-                                                {"shape", llvm::json::Array(parameter.shape)},
-                                                {"data_offsets", llvm::json::Array{int64_t(bytes), int64_t(bytes + size)}}};
+    header[parameter.name] =
+        llvm::json::Object{{"dtype", "F32"},
+                           {"shape", llvm::json::Array(parameter.shape)},
+                           {"data_offsets", llvm::json::Array{int64_t(bytes), int64_t(bytes + size)}}};
     bytes += size;
   }
   std::string text;
   llvm::raw_string_ostream(text) << llvm::json::Value(std::move(header));
   text.resize(llvm::alignTo(text.size(), 8), ' '); // so that data is aligned
 
-  // The file takes its name when it is complete. Not llvm::writeToOutput, which aborts when its function fails (LLVM 22).
+  // The file takes its name when it is complete. Not llvm::writeToOutput, which aborts when its function fails (LLVM
+  // 22).
   auto cannotWrite = [&](const Twine &why) { return fail("cannot write " + quoted(path) + ": " + why); };
   llvm::Expected<llvm::sys::fs::TempFile> file = llvm::sys::fs::TempFile::create(path + ".%%%%%%");
   if (!file)
@@ -55,12 +60,14 @@ static llvm::Error saveWeights(ArrayRef<ModelParameter> parameters, StringRef pa
     writer.write(uint64_t(text.size()));
     out << text;
     std::vector<float> values;
-    for (const ModelParameter &parameter : parameters) {
-      values.resize(llvm::product_of(parameter.shape));
-      if (llvm::Error error = fill(parameter, values))
-        return error;
-      writer.write(ArrayRef(values));
-    }
+    for (const ModelParameter &parameter : parameters)
+      for (int64_t first = 0, end = llvm::product_of(parameter.shape); first < end && !out.has_error();
+           first += kBlock) {
+        values.resize(std::min(kBlock, end - first));
+        if (llvm::Error error = fill(parameter, first, values))
+          return error;
+        writer.write(ArrayRef(values));
+      }
     return llvm::Error::success();
   };
   llvm::Error error = writeAll();
@@ -70,7 +77,9 @@ static llvm::Error saveWeights(ArrayRef<ModelParameter> parameters, StringRef pa
   out.clear_error();
   if (error)
     return llvm::joinErrors(std::move(error), file->discard());
-  return file->keep(path);
+  if (llvm::Error failure = file->keep(path))
+    return cannotWrite(llvm::toString(std::move(failure)));
+  return llvm::Error::success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -78,7 +87,7 @@ static llvm::Error saveWeights(ArrayRef<ModelParameter> parameters, StringRef pa
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// SplitMix64 (Steele et al. 2014), the same on every machine.
+/// SplitMix64 (Steele et al. 2014).
 struct Random {
   uint64_t state;
   uint64_t next() {
@@ -97,8 +106,7 @@ struct Random {
 };
 } // namespace
 
-static void fillInitial(const ModelParameter &parameter, uint64_t seed, MutableArrayRef<float> values) {
-  Random random{seed ^ llvm::xxh3_64bits(parameter.name)};
+static void fillInitial(const ModelParameter &parameter, Random &random, int64_t first, MutableArrayRef<float> values) {
   double value = parameter.initializer.value;
   int64_t rows = parameter.shape.front(), columns = parameter.shape.back();
   switch (parameter.initializer.kind) {
@@ -115,18 +123,22 @@ static void fillInitial(const ModelParameter &parameter, uint64_t seed, MutableA
     break;
   case Initializer::Sinusoids:
     for (int64_t i = 0; i < int64_t(values.size()); ++i) {
-      int64_t column = i % columns;
-      double angle = double(i / columns) * std::pow(10000, -double(column / 2 * 2) / double(columns));
+      int64_t column = (first + i) % columns;
+      double angle = double((first + i) / columns) * std::pow(10000, -double(column / 2 * 2) / double(columns));
       values[i] = float(column % 2 ? std::cos(angle) : std::sin(angle));
     }
   }
 }
 
 llvm::Error saveInitialWeights(ArrayRef<ModelParameter> parameters, uint64_t seed, StringRef path) {
-  return saveWeights(parameters, path, [&](const ModelParameter &parameter, MutableArrayRef<float> values) {
-    fillInitial(parameter, seed, values);
-    return llvm::Error::success();
-  });
+  Random random{0};
+  return saveWeights(parameters, path,
+                     [&](const ModelParameter &parameter, int64_t first, MutableArrayRef<float> values) {
+                       if (!first)
+                         random = {seed ^ llvm::xxh3_64bits(parameter.name)};
+                       fillInitial(parameter, random, first, values);
+                       return llvm::Error::success();
+                     });
 }
 
 //===----------------------------------------------------------------------===//
@@ -147,39 +159,60 @@ public:
   bool isOpen() const { return file; }
   llvm::Error problem(const Twine &text) const { return fail(path + ": " + text); }
 
-  /// The next array of `values.size()` numbers.
-  llvm::Error read(const ModelParameter &parameter, MutableArrayRef<float> values) {
+  /// Reads the header of the next array, which must be `parameter`'s.
+  llvm::Error begin(const ModelParameter &parameter) {
+    where = "array " + std::to_string(index++) + " (" + parameter.name + "): ";
     char head[10];
     std::string header;
-    std::string where = "array " + std::to_string(index++) + " (" + parameter.name + "): ";
-    if (!take(head, sizeof head) || StringRef(head, 6) != "\x93NUMPY" || head[6] != 1)
-      return problem(where + "expected a .npy array of version 1, got " + (gzeof(file) ? "the end of the file" : "something else"));
+    if (!take(head, sizeof head))
+      return cutShort("a .npy array");
+    if (StringRef(head, 6) != "\x93NUMPY" || head[6] != 1)
+      return problem(where + "expected a .npy array of version 1, got something else");
     header.resize(llvm::support::endian::read16le(head + 8));
     if (!take(header.data(), header.size()))
-      return problem(where + "expected a whole header, got the end of the file");
+      return cutShort("a whole header");
     auto squeezed = [](auto shape) {
       llvm::erase(shape, 1);
       return shape;
     };
     std::optional<llvm::SmallVector<int64_t, 2>> shape = shapeOf(header);
-    if (!StringRef(header).contains("'descr': '<f4'") || !StringRef(header).contains("'fortran_order': False") || !shape)
+    if (!StringRef(header).contains("'descr': '<f4'") || !StringRef(header).contains("'fortran_order': False") ||
+        !shape)
       return problem(where + "expected f32 in row-major order, got " + quoted(StringRef(header).rtrim()));
     if (squeezed(*shape) != squeezed(parameter.shape))
       return problem(where + "expected shape " + shapeText(ArrayRef<int64_t>(parameter.shape)) + ", got " +
                      shapeText(ArrayRef<int64_t>(*shape)));
+    return llvm::Error::success();
+  }
+
+  llvm::Error read(MutableArrayRef<float> values) {
     if (!take(values.data(), values.size() * sizeof(float)))
-      return problem(where + "expected " + Twine(values.size()) + " numbers, got the end of the file");
+      return cutShort("all its numbers");
     for (float &value : values)
       value = llvm::support::endian::read<float>(&value, llvm::endianness::little);
     return llvm::Error::success();
   }
 
-  bool atEnd() {
+  /// Fails unless everything was read, and the sum at the end of the file is right.
+  llvm::Error end(size_t arrays) {
     char byte;
-    return !take(&byte, 1);
+    if (take(&byte, 1))
+      return problem("expected " + Twine(arrays) + " arrays, got more");
+    where.clear();
+    return isDamaged() ? cutShort("the end of a gzip file") : llvm::Error::success();
   }
 
 private:
+  bool isDamaged() {
+    int code;
+    gzerror(file, &code);
+    return code != Z_OK && code != Z_STREAM_END;
+  }
+  llvm::Error cutShort(const Twine &expected) {
+    return problem(where + "expected " + expected + ", got " +
+                   (isDamaged() ? "damaged or cut gzip data" : "the end of the file"));
+  }
+
   bool take(void *to, size_t bytes) {
     for (size_t done = 0; done < bytes;) { // gzread takes an unsigned
       int got = gzread(file, static_cast<char *>(to) + done, unsigned(std::min<size_t>(bytes - done, 1 << 30)));
@@ -192,7 +225,10 @@ private:
 
   /// Of "… 'shape': (3, 4), …".
   static std::optional<llvm::SmallVector<int64_t, 2>> shapeOf(StringRef header) {
-    StringRef text = header.split("'shape': (").second.split(')').first;
+    auto [before, after] = header.split("'shape': (");
+    StringRef text = after.split(')').first;
+    if (text.size() == after.size()) // no shape, or none that ends
+      return std::nullopt;
     llvm::SmallVector<int64_t, 2> shape;
     llvm::SmallVector<StringRef> parts;
     text.split(parts, ',', -1, /*KeepEmpty=*/false);
@@ -202,7 +238,7 @@ private:
     return shape;
   }
 
-  std::string path;
+  std::string path, where; // of the array that is being read
   gzFile file;
   int64_t index = 0;
 };
@@ -212,13 +248,17 @@ llvm::Error saveTraxWeights(ArrayRef<ModelParameter> parameters, StringRef traxF
   NpyReader reader(traxFile);
   if (!reader.isOpen())
     return fail("cannot open " + quoted(traxFile));
-  return saveWeights(parameters, path, [&](const ModelParameter &parameter, MutableArrayRef<float> values) -> llvm::Error {
-    if (llvm::Error error = reader.read(parameter, values))
+  auto fill = [&](const ModelParameter &parameter, int64_t first, MutableArrayRef<float> values) -> llvm::Error {
+    if (!first)
+      if (llvm::Error error = reader.begin(parameter))
+        return error;
+    if (llvm::Error error = reader.read(values))
       return error;
-    if (&parameter == &parameters.back() && !reader.atEnd())
-      return reader.problem("expected " + Twine(parameters.size()) + " arrays, got more");
-    return llvm::Error::success();
-  });
+    bool isLast =
+        &parameter == &parameters.back() && first + int64_t(values.size()) == llvm::product_of(parameter.shape);
+    return isLast ? reader.end(parameters.size()) : llvm::Error::success();
+  };
+  return saveWeights(parameters, path, fill);
 }
 
 } // namespace attnc

@@ -43,13 +43,14 @@ RankedTensorType Trace::type(const Shape &shape, Type element) const {
   return RankedTensorType::get(llvm::map_to_vector(shape, [](const Dim &dim) { return dim.size(); }), element);
 }
 
-/// The first dimension of `inputs` with the name.
+/// The dimension of `inputs` with the name; if there are several, one with the least factor.
 static std::optional<std::pair<Tensor, int64_t>> findDim(llvm::ArrayRef<Tensor> inputs, llvm::StringRef name) {
+  std::optional<std::pair<Tensor, int64_t>> found;
   for (const Tensor &input : inputs)
     for (auto [index, dim] : llvm::enumerate(input.shape()))
-      if (dim.name == name && dim.factor == 1)
-        return std::pair(input, int64_t(index));
-  return std::nullopt;
+      if (dim.name == name && (!found || dim.factor < found->first.dim(found->second).factor))
+        found = std::pair(input, int64_t(index));
+  return found;
 }
 
 bool Trace::isKnown(const Dim &dim) const { return dim.isStatic() || findDim(inputs, dim.name); }
@@ -59,7 +60,10 @@ OpFoldResult Trace::size(const Dim &dim) {
     return b.getIndexAttr(dim.factor);
   auto [input, index] = *findDim(inputs, dim.name); // isKnown
   Value size = tensor::DimOp::create(b, input.value(), index);
-  if (dim.factor != 1)
+  int64_t factor = input.dim(index).factor;
+  if (factor != 1 && factor != dim.factor)
+    size = arith::DivUIOp::create(b, size, arith::ConstantIndexOp::create(b, factor));
+  if (factor != dim.factor && dim.factor != 1)
     size = arith::MulIOp::create(b, size, arith::ConstantIndexOp::create(b, dim.factor));
   return size;
 }
@@ -178,7 +182,8 @@ Tensor where(const Tensor &keep, const Tensor &a, double other) {
   Trace &trace = *a.trace;
   std::optional<Shape> shape = joined(keep, a);
   if (!getElementTypeOrSelf(keep.value()).isInteger(1) || !a.isFloat() || !shape || *shape != a.shape())
-    return trace.fail("where: expected an i1 mask that broadcasts to an f32 tensor, got " + keep.text() + " and " + a.text());
+    return trace.fail("where: expected an i1 mask that broadcasts to an f32 tensor, got " + keep.text() + " and " +
+                      a.text());
   Value mask = trace.broadcast(keep, *shape);
   return {trace, arith::SelectOp::create(trace.b, mask, a.value(), trace.splat(other, *shape)), *shape};
 }
@@ -197,16 +202,17 @@ static Value splitLeading(Trace &trace, Value value, const Shape &shape) {
 }
 
 Tensor matmul(const Tensor &a, const Tensor &b) {
-  if (!a || !b || a.trace->refuseCached("matmul"))
+  if (!a || !b)
     return {};
   Trace &trace = *a.trace;
+  trace.cannotCache("matmul");
   int64_t rank = a.rank();
   bool fits = a.isFloat() && b.isFloat() && rank == b.rank() && rank >= 2 && rank <= 4 && a.dim(-1) == b.dim(-2);
   for (int64_t i = 0; fits && i < rank - 2; ++i)
     fits = a.dim(i) == b.dim(i);
   if (!fits)
-    return trace.fail("matmul: expected f32 [..., rows, K] and [..., K, columns] of rank 2 to 4, got " + a.text() + " and " +
-                      b.text());
+    return trace.fail("matmul: expected f32 [..., rows, K] and [..., K, columns] of rank 2 to 4, got " + a.text() +
+                      " and " + b.text());
   Shape shape = a.shape();
   shape.back() = b.dim(-1);
   Value left = a.value(), right = b.value(), zeros = trace.splat(0, shape), result;
@@ -220,9 +226,10 @@ Tensor matmul(const Tensor &a, const Tensor &b) {
 }
 
 Tensor transpose(const Tensor &a) {
-  if (!a || a.trace->refuseCached("transpose"))
+  if (!a)
     return {};
   Trace &trace = *a.trace;
+  trace.cannotCache("transpose");
   if (a.rank() < 2)
     return trace.fail("transpose: expected a tensor of rank at least 2, got " + a.text());
   Shape shape = a.shape();
@@ -236,11 +243,14 @@ Tensor transpose(const Tensor &a) {
 Tensor softmax(const Tensor &a) {
   return unary(a, "softmax", 1, [&](Value v) -> Value {
     Value init = a.trace->empty(a.shape(), getElementTypeOrSelf(v));
-    return linalg::SoftmaxOp::create(a.trace->b, TypeRange(init.getType()), v, init, uint64_t(a.rank() - 1))->getResult(0);
+    return linalg::SoftmaxOp::create(a.trace->b, TypeRange(init.getType()), v, init, uint64_t(a.rank() - 1))
+        ->getResult(0);
   });
 }
 
 Tensor logSoftmax(const Tensor &a) {
+  if (a && !a.dim(-1).isStatic())
+    return a.trace->fail("log_softmax: expected a fixed number of features, got " + a.text());
   return unary(a, "log_softmax", 2, [&](Value v) { return a.trace->b.create<attn::LogSoftmaxOp>(v.getType(), {v}); });
 }
 
@@ -257,7 +267,8 @@ Tensor isNotZero(const Tensor &ids) {
       trace.b, TypeRange(trace.type(ids.shape(), i1)), ids.value(), trace.empty(ids.shape(), i1), maps, parallel,
       [](OpBuilder &b, Location loc, ValueRange in) {
         Value zero = arith::ConstantIntOp::create(b, loc, 0, 64);
-        linalg::YieldOp::create(b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, in[0], zero).getResult());
+        linalg::YieldOp::create(b, loc,
+                                arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, in[0], zero).getResult());
       });
   return {trace, op->getResult(0), ids.shape()};
 }
@@ -273,15 +284,16 @@ Tensor insertDim(const Tensor &a, int64_t place) {
   SmallVector<ReassociationIndices> groups(a.rank());
   for (int64_t dim = 0; dim < int64_t(shape.size()); ++dim) // the new one joins the group before it, or the first
     groups[std::max<int64_t>(dim - (dim >= place), 0)].push_back(dim);
-  Value value = tensor::ExpandShapeOp::create(trace.b, trace.type(shape, getElementTypeOrSelf(a.value())), a.value(), groups,
-                                              trace.sizes(shape));
+  Value value = tensor::ExpandShapeOp::create(trace.b, trace.type(shape, getElementTypeOrSelf(a.value())), a.value(),
+                                              groups, trace.sizes(shape));
   return {trace, value, shape};
 }
 
 Tensor causalMask(const Tensor &scores) {
-  if (!scores || scores.trace->refuseCached("causalMask"))
+  if (!scores)
     return {};
   Trace &trace = *scores.trace;
+  trace.cannotCache("causalMask");
   if (scores.rank() < 2)
     return trace.fail("causalMask: expected scores [..., queries, keys], got " + scores.text());
   Shape shape = {scores.dim(-2), scores.dim(-1)};
@@ -328,8 +340,9 @@ std::vector<Tensor> split(const Tensor &a, int64_t parts) {
     return std::vector<Tensor>(std::clamp<int64_t>(parts, 0, 1024));
   Trace &trace = *a.trace;
   if (!a.isFloat() || !a.rank() || !a.dim(-1).isStatic() || parts < 1 || a.dim(-1).factor % parts)
-    return std::vector<Tensor>(std::clamp<int64_t>(parts, 0, 1024),
-                               trace.fail("split: expected f32 features that are a multiple of " + Twine(parts) + ", got " + a.text()));
+    return std::vector<Tensor>(
+        std::clamp<int64_t>(parts, 0, 1024),
+        trace.fail("split: expected f32 features that are a multiple of " + Twine(parts) + ", got " + a.text()));
   Shape shape = a.shape();
   shape.back() = a.dim(-1).factor / parts;
   std::vector<Tensor> result;
@@ -354,30 +367,45 @@ Tensor concatenate(const std::vector<Tensor> &parts) {
   }
   shape.back() = width;
   SmallVector<Value> values = llvm::map_to_vector(parts, [](const Tensor &part) { return part.value(); });
-  return {trace, tensor::ConcatOp::create(trace.b, trace.type(shape, trace.b.getF32Type()), parts[0].rank() - 1, values), shape};
+  return {trace,
+          tensor::ConcatOp::create(trace.b, trace.type(shape, trace.b.getF32Type()), parts[0].rank() - 1, values),
+          shape};
 }
 
-std::vector<Tensor> external(const std::string &name, const std::vector<Tensor> &inputs, const std::vector<Shape> &results) {
+std::vector<Tensor> external(const std::string &name, const std::vector<Tensor> &inputs,
+                             const std::vector<Shape> &results) {
+  std::vector<Tensor> outputs(results.size());
   if (inputs.empty() || !llvm::all_of(inputs, [](const Tensor &input) { return bool(input); }))
-    return std::vector<Tensor>(results.size());
+    return outputs;
   Trace &trace = *inputs[0].trace;
+  auto fail = [&](const Twine &what) { return trace.fail("external: expected " + what), outputs; };
+  trace.cannotCache("external");
+  if (name.empty())
+    return fail("the name of a function, got none");
   SmallVector<Value> values, sizes;
   SmallVector<Type> types;
-  for (const Tensor &input : inputs)
+  for (const Tensor &input : inputs) {
+    if (getElementTypeOrSelf(input.value()).isInteger(1) || !input.rank())
+      return fail("f32 tensors or ids of rank at least 1, got " + input.text());
     values.push_back(input.value());
+  }
+  if (results.empty() || inputs.size() + results.size() > 64)
+    return fail("results, and 64 tensors at most, got " + Twine(inputs.size()) + " inputs and " +
+                Twine(results.size()) + " results");
   for (const Shape &shape : results) {
     for (const Dim &dim : shape) {
-      if (!trace.isKnown(dim))
-        return std::vector<Tensor>(results.size(), trace.fail("external: expected dimensions of the inputs, got " + shapeText(shape)));
+      if (!trace.isKnown(dim) || dim.factor < 1)
+        return fail("dimensions of the inputs or positive ones, got " + shapeText(shape));
       if (!dim.isStatic())
         sizes.push_back(cast<Value>(trace.size(dim)));
     }
+    if (shape.empty() || shape.size() > 8)
+      return fail("results of rank 1 to 8, got " + shapeText(shape));
     types.push_back(trace.type(shape, trace.b.getF32Type()));
   }
   auto op = attn::ExternalOp::create(trace.b, types, values, sizes, ValueRange(), name);
-  std::vector<Tensor> outputs;
-  for (auto [value, shape] : llvm::zip(op.getOutputs(), results))
-    outputs.emplace_back(trace, value, shape);
+  for (auto [output, value, shape] : llvm::zip(outputs, op.getOutputs(), results))
+    output = Tensor(trace, value, shape);
   return outputs;
 }
 
@@ -386,10 +414,10 @@ Tensor shiftRight(const Tensor &a) {
     return {};
   if (a.rank() < 2 || getElementTypeOrSelf(a.value()).isInteger(1))
     return a.trace->fail("shiftRight: expected ids or f32 [batch, seq, ...], got " + a.text());
-  if (a.trace->cache && a.value() == a.trace->tokens.value())
-    return a; // see ModelOptions::cached
-  if (a.trace->refuseCached("shiftRight"))
-    return {};
+  if (a.trace->cache) // see ModelOptions::cached
+    return a;
+  if (a.value() != a.trace->tokens.value())
+    a.trace->cannotCache("shiftRight of another tensor than the ids");
   return {*a.trace, a.trace->b.create<attn::ShiftRightOp>(a.value().getType(), {a.value()}), a.shape()};
 }
 

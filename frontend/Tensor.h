@@ -1,8 +1,8 @@
 //===- Tensor.h - Values of a graph while a model is built from layers ----------------------===//
 //
-// What the function of an `Fn` works on: `Fn("Addition", [](Tensor x, Tensor y) { return x + y; })`. Each operation adds ops
-// to the graph, which the compiler fuses and vectorises. A misuse is kept in the trace, with the path of the layer; its
-// result is a null tensor, and so is what is computed from that.
+// What the function of an `Fn` works on: `Fn("Addition", [](Tensor x, Tensor y) { return x + y; })`. Each operation
+// adds ops to the graph, which the compiler fuses and vectorises. A misuse is kept in the trace, with the path of the
+// layer; its result is a null tensor, and so is what is computed from that.
 //
 //===------------------------------------------------------------------------------------===//
 #ifndef ATTNC_FRONTEND_TENSOR_H
@@ -100,9 +100,10 @@ Tensor mergeHeads(const Tensor &a, int64_t heads);
 std::vector<Tensor> split(const Tensor &a, int64_t parts);
 /// Joined along the last dimension.
 Tensor concatenate(const std::vector<Tensor> &parts);
-/// What the C function `name` of the host makes of `inputs`, see attn.external: one tensor of each shape, f32. Dimensions with
-/// names are those of the model's inputs.
-std::vector<Tensor> external(const std::string &name, const std::vector<Tensor> &inputs, const std::vector<Shape> &results);
+/// What the C function `name` of the host makes of `inputs`, see attn.external: one tensor of each shape, f32.
+/// Dimensions with names are those of the model's inputs.
+std::vector<Tensor> external(const std::string &name, const std::vector<Tensor> &inputs,
+                             const std::vector<Shape> &results);
 /// One step to the right in dimension 1, zero first.
 Tensor shiftRight(const Tensor &a);
 

@@ -14,8 +14,10 @@ public:
   /// Keeps the first misuse: "PATH SIGNATURE: expected …, got …".
   Tensor fail(const llvm::Twine &message);
   bool failed() const { return !error.empty(); }
-  /// Fails for what mixes tokens, in an entry whose earlier tokens are cached.
-  bool refuseCached(llvm::StringRef what);
+  /// "PATH SIGNATURE: MESSAGE, on the stack STACK".
+  std::string placed(const llvm::Twine &message) const;
+  /// Keeps the first reason why the model cannot be cached: `what` mixes tokens, and is not what the cache does.
+  void cannotCache(const llvm::Twine &what);
 
   /// The path as parameters are named after it: "Serial.3.Residual.Dense".
   std::string layerName() const;
@@ -50,7 +52,7 @@ public:
 
   // Of the entry without a cache, for those with one.
   llvm::SmallVector<std::pair<int64_t, int64_t>> heads; // of each attention that can be cached: number, head_dim
-  std::string notCached;                                // why there is another one; empty: there is none
+  std::string notCached;                                // see cannotCache; empty: it can
   int64_t lastAttention = -1;                           // the last part of the model with one
   /// Puts one token per sequence in the place of all tokens, after that part.
   std::function<void(std::vector<Tensor> &stack)> selectToken;

@@ -55,6 +55,7 @@ struct PlanFunction {
   SmallVector<SmallVector<Value>> factors; // of each unit, in order of first use, so that the plan is deterministic
   SmallVector<Value> symbols;              // units first
   SmallVector<Buffer> buffers;
+  bool isPlanned = true;
 
   explicit PlanFunction(func::FuncOp func) : func(func), b(func.getContext()) {}
 
@@ -71,9 +72,11 @@ struct PlanFunction {
 
 /// Sizes of reshaped buffers in terms of what was reshaped; upstream folds them for the other views.
 void PlanFunction::resolveReshapes() {
-  SmallVector<memref::DimOp> dims(func.getBody().front().getOps<memref::DimOp>());
+  llvm::SetVector<Operation *> dims;
+  for (auto dim : func.getBody().front().getOps<memref::DimOp>())
+    dims.insert(dim);
   while (!dims.empty()) {
-    memref::DimOp dim = dims.pop_back_val();
+    auto dim = cast<memref::DimOp>(dims.pop_back_val());
     std::optional<int64_t> index = dim.getConstantIndex();
     OpBuilder at(dim);
     Value size;
@@ -82,9 +85,10 @@ void PlanFunction::resolveReshapes() {
     } else if (auto collapse = dim.getSource().getDefiningOp<memref::CollapseShapeOp>(); collapse && index) {
       ReassociationIndices group = collapse.getReassociationIndices()[*index];
       for (int64_t d : group) {
-        auto factor = memref::DimOp::create(at, dim.getLoc(), collapse.getSrc(), d);
-        dims.push_back(factor);
-        size = size ? arith::MulIOp::create(at, dim.getLoc(), size, factor).getResult() : factor.getResult();
+        Value factor = at.createOrFold<memref::DimOp>(dim.getLoc(), collapse.getSrc(), d); // an allocation knows it
+        if (auto op = factor.getDefiningOp<memref::DimOp>())
+          dims.insert(op);
+        size = size ? arith::MulIOp::create(at, dim.getLoc(), size, factor).getResult() : factor;
       }
     } else {
       continue;
@@ -353,6 +357,10 @@ void PlanFunction::fillCompanion(Value total) {
       int64_t size = cast<MemRefType>(dim.getSource().getType()).getDimSize(*dim.getConstantIndex());
       result = ShapedType::isDynamic(size) ? dims.lookup({dim.getSource(), *dim.getConstantIndex()})
                                            : arith::ConstantIndexOp::create(cb, dim.getLoc(), size).getResult();
+      if (!result) {
+        dim.emitOpError("internal error: a size that does not follow from the arguments'");
+        isPlanned = false, result = zero;
+      }
     } else {
       for (Value operand : def->getOperands())
         clone(operand);
@@ -399,6 +407,8 @@ struct PlanWorkspace : impl::PlanWorkspaceBase<PlanWorkspace> {
     plan.hoistSizes();
     plan.collect();
     plan.replace();
+    if (!plan.isPlanned)
+      signalPassFailure();
   }
 };
 } // namespace

@@ -283,7 +283,7 @@ struct RaiseSoftmax : OpRewritePattern<linalg::SoftmaxOp> {
     Value &mask = scores.mask;
     if (auto select = dyn_cast<arith::SelectOp>(op)) {
       std::optional<double> masked = splatConstant(select.getFalseValue());
-      if (!isa<RankedTensorType>(select.getCondition().getType()) || !masked || *masked > kHiddenScore)
+      if (!isa<RankedTensorType>(select.getCondition().getType()) || !masked || !(*masked <= kHiddenScore))
         return fail("expected select(keep, scores, -inf) or -1e9 as a mask");
       scores.finiteMask = std::isfinite(*masked);
       mask = select.getCondition(), value = select.getTrueValue();

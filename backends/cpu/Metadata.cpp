@@ -108,7 +108,7 @@ llvm::Expected<std::string> metadataJson(const ModelInterface &model, const Code
   llvm::raw_string_ostream stream(text);
   llvm::json::OStream json(stream);
   llvm::Error error = llvm::Error::success();
-  llvm::StringSet<> own = {"name", "build", "entries"};
+  llvm::StringSet<> own = {"name", "build", "entries", "externals"};
   json.object([&] {
     json.attribute("name", llvm::json::fixUTF8(options.modelName));
     if (model.metadata)
@@ -141,6 +141,11 @@ llvm::Expected<std::string> metadataJson(const ModelInterface &model, const Code
             json.attribute("fills_cross", true);
         });
     });
+    if (!model.externals.empty()) // functions that the host must resolve
+      json.attributeArray("externals", [&] {
+        for (const std::string &name : model.externals)
+          json.value(llvm::json::fixUTF8(name));
+      });
     json.attributeObject("build", [&] {
       json.attribute("compiler", compilerVersion());
       json.attribute("id", options.buildId);

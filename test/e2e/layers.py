@@ -87,6 +87,9 @@ MODELS = {
     "heads_fused": lambda q, k, v, w: attend(q, k, v, 13),
     "split_and_merge": lambda q, w: q,
     "split_heads": lambda x, w: 2 * reference.split_heads(x, 3).reshape(-1, x.shape[1], 2),
+    "relu_of_heads": lambda x, w: relu(x),
+    "between_heads": lambda x, w: x + 2 * relu(x) + 1,
+    "heads_and_weights": lambda x, w: attend(x, x, x, 3, causal=True),
     "self_attention": lambda x, w: attend(x, x, x, 2),
     "causal_attention": lambda x, w: causal(x, w, "CausalAttention.0.", 2),
     "attention_qkv": qkv,
@@ -137,7 +140,7 @@ def check(name, path, weights):
 
 
 with tempfile.TemporaryDirectory() as directory:
-    subprocess.run([os.path.join(BUILD, "unit", "built_models"), directory], check=True)
+    subprocess.run([os.path.join(BUILD, "programs", "built_models"), directory], check=True)
 
     def compile_model(name):
         path = os.path.join(directory, name + ".so")
@@ -148,7 +151,7 @@ with tempfile.TemporaryDirectory() as directory:
         compiled = dict(zip(MODELS, pool.map(compile_model, MODELS)))
     for name, (path, done) in compiled.items():
         report.expect(name + " compiles", done.returncode == 0, done.stderr)
-        report.expect(name + " is raised", ("attention not raised" in done.stderr) == (name == "attention_weights"), done.stderr)
+        report.expect(name + " is raised", ("attention not raised" in done.stderr) == (name in ("attention_weights", "heads_and_weights")), done.stderr)
         if done.returncode == 0:
             check(name, path, {key: array.astype(np.float64) for key, array in safetensors.read(os.path.join(directory, name + ".safetensors")).items()})
     report.expect("every model is known", sorted(file[:-5] for file in os.listdir(directory) if file.endswith(".mlir")) == sorted(MODELS),
@@ -180,6 +183,11 @@ with tempfile.TemporaryDirectory() as directory:
 
     # Functions of the host that are not there, or fail.
     path = compiled["external"][0]
+    described = [subprocess.run([os.path.join(BUILD, "bin", "attn-run"), path, *options], capture_output=True, text=True).stdout
+                 for options in (["--describe"], ["--describe=json"])]
+    report.expect("names of externals", "calls functions of the host: twice, blend" in described[0] and "machine: none" not in described[0],
+                  described[0])
+    report.expect("names of externals", '"externals":["twice","blend"]' in described[1], described[1])
     for externals, text in ((None, "host: expected resolve to find the external function 'twice', got no resolve"),
                             ({"twice": EXTERNALS["twice"]}, "host: expected resolve to find the external function 'blend', got null")):
         try:

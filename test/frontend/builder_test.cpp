@@ -123,7 +123,35 @@ TEST(Layers, MisuseNamesPathSignatureAndStack) {
        "Merge, 1 tensor → 1 tensor: mergeHeads: expected f32 [3·batch, seq, head_dim], got [batch, seq, 8], on the stack "
        "([batch, seq, 8])"},
       {Fn("Host", [](Tensor a) { return external("f", {a}, {{"rows", 8}}); }), {x},
-       "Host, 1 tensor → 1 tensor: external: expected dimensions of the inputs, got [rows, 8], on the stack ([batch, seq, 8])"},
+       "Host, 1 tensor → 1 tensor: external: expected dimensions of the inputs or positive ones, got [rows, 8], on the stack ([batch, seq, 8])"},
+      {Fn("Host", [](Tensor a) { return external("f", {a}, {{0, 8}}); }), {x},
+       "Host, 1 tensor → 1 tensor: external: expected dimensions of the inputs or positive ones, got [0, 8], on the stack ([batch, seq, 8])"},
+      {External(""), {x},
+       ", 1 tensor → 1 tensor: external: expected the name of a function, got none, on the stack ([batch, seq, 8])"},
+      {Fn("Host", [](Tensor a) { return external("f", {isNotZero(a)}, {a.shape()}); }), {ids},
+       "Host, 1 tensor → 1 tensor: external: expected f32 tensors or ids of rank at least 1, got [batch, seq] i1, on the stack ([batch, seq] i64)"},
+      {Fn("Host", [](Tensor a) { return external("f", {a}, {}); }), {x},
+       "Host, 1 tensor → 1 tensor: external: expected results, and 64 tensors at most, got 1 inputs and 0 results, on the stack ([batch, seq, 8])"},
+      {Fn("Host", [](Tensor a) { return external("f", {a}, {Shape()}); }), {x},
+       "Host, 1 tensor → 1 tensor: external: expected results of rank 1 to 8, got [], on the stack ([batch, seq, 8])"},
+      {External("f", 0), {x}, "f, 0 tensors → 1 tensor: expected 1 to 64 tensors, got 0, on the stack ([batch, seq, 8])"},
+      {Concatenate(-1), {x}, "Concatenate, -1 tensors → 1 tensor: expected 1 to 64 tensors, got -1, on the stack ([batch, seq, 8])"},
+      {Select({INT64_MAX}), {x}, "Select, Select(9223372036854775807) of 64 tensors: expected 64 tensors, got 1, on the stack ([batch, seq, 8])"},
+      {LogSoftmax(), {{"x", {"batch", "seq"}}},
+       "LogSoftmax, [..., K] → [..., K]: log_softmax: expected a fixed number of features, got [batch, seq], on the stack ([batch, seq])"},
+      {LayerNorm(), {{"x", {"batch", "seq"}}},
+       "LayerNorm, [..., K] → [..., K]: expected a fixed number of features, got [batch, seq], on the stack ([batch, seq])"},
+      {Dense(3), {{"x", {"batch", "seq"}}},
+       "Dense, [..., K] → [..., 3]: expected a fixed number of features, got [batch, seq], on the stack ([batch, seq])"},
+      {Fn("Transpose", [](Tensor a) { return transpose(a); }), {{"x", {8}}},
+       "Transpose, 1 tensor → 1 tensor: transpose: expected a tensor of rank at least 2, got [8], on the stack ([8])"},
+      {Fn("Mask", [](Tensor a) { return causalMask(a); }), {{"x", {8}}},
+       "Mask, 1 tensor → 1 tensor: causalMask: expected scores [..., queries, keys], got [8], on the stack ([8])"},
+      {Fn("Softmax", [](Tensor a) { return softmax(a); }), {ids},
+       "Softmax, 1 tensor → 1 tensor: softmax: expected an f32 tensor of rank at least 1, got [batch, seq] i64, on the stack ([batch, seq] i64)"},
+      {Attention(2, false, /*masked=*/true), {x, y, y, ids},
+       "Attention, 4 tensors → 2 tensors: expected a mask [batch, keys] i64, got [batch, seq] i64, on the stack ([batch, seq, 8], "
+       "[batch, keys, 8], [batch, keys, 8], [batch, seq] i64)"},
       {Fn("Shift", [](Tensor a) { return shiftRight(isNotZero(a)); }), {ids},
        "Shift, 1 tensor → 1 tensor: shiftRight: expected ids or f32 [batch, seq, ...], got [batch, seq] i1, on the stack ([batch, seq] i64)"},
       {Relu(), {{"x", {"batch", Dim("seq", 2)}}}, "input 'x': expected dimensions that are names or positive, got [batch, 2·seq]"},
@@ -148,16 +176,27 @@ TEST(Layers, WhatIsCachedIsCausalAttentionOnly) {
   EXPECT_EQ(cached(Relu(), ids), "a cached model: expected causal Attention with the same heads in all layers, got none");
   EXPECT_EQ(cached(Serial(CausalAttention(8, 2), CausalAttention(8, 4)), ids),
             "a cached model: expected causal Attention with the same heads in all layers, got different heads");
+  auto refused = [](const char *path, const char *got, const char *stack = "([batch, seq, 8])") {
+    return std::string(path) + ": a cached model: expected causal Attention to its own tokens as all that mixes them, got " + got +
+           ", on the stack " + stack;
+  };
   EXPECT_EQ(cached(Serial(Dup(), Dup(), Attention(2, false)), ids),
-            "a cached model: expected causal Attention with the same heads in all layers, got Attention of [batch, seq, 8] to "
-            "[batch, seq, 8], not causal or masked");
+            refused("Serial[1] > Serial[2] > Attention, 3 tensors → 1 tensor", "Attention that is not causal or is masked",
+                    "([batch, seq, 8], [batch, seq, 8], [batch, seq, 8])"));
   EXPECT_EQ(cached(Serial(CausalAttention(8, 2), ShiftRight()), ids),
-            "Serial[1] > Serial[1] > ShiftRight, 1 tensor → 1 tensor: expected Attention, which is cached, as all that mixes tokens, "
-            "got shiftRight, on the stack ([batch, seq, 8])");
+            refused("Serial[1] > Serial[1] > ShiftRight, 1 tensor → 1 tensor", "shiftRight of another tensor than the ids"));
   auto dots = Fn("Dots", [](Tensor a) { return matmul(matmul(a, transpose(a)), a); });
-  EXPECT_EQ(cached(Serial(CausalAttention(8, 2), dots), ids),
-            "Serial[1] > Serial[1] > Dots, 1 tensor → 1 tensor: expected Attention, which is cached, as all that mixes tokens, "
-            "got transpose, on the stack ([batch, seq, 8])");
+  EXPECT_EQ(cached(Serial(CausalAttention(8, 2), dots), ids), refused("Serial[1] > Serial[1] > Dots, 1 tensor → 1 tensor", "transpose"));
+  EXPECT_EQ(cached(Serial(CausalAttention(8, 2), External("f")), ids), refused("Serial[1] > Serial[1] > f, 1 tensor → 1 tensor", "external"));
+  auto heads = Fn("Heads", [](Tensor a) { return splitHeads(a, 2); });
+  EXPECT_EQ(cached(Serial(heads, Dup(), Dup(), Attention(1, true), Fn("Merge", [](Tensor a) { return mergeHeads(a, 2); })), ids),
+            refused("Serial[1] > Serial[3] > Attention, 3 tensors → 1 tensor", "Attention of other rows than the ids'",
+                    "([2·batch, seq, 4], [2·batch, seq, 4], [2·batch, seq, 4])"));
+  Layer embedding = Embedding(9, 8), add = Fn("Add", [](Tensor a, Tensor b) { return a + b; });
+  EXPECT_EQ(built(Serial(ShiftRight(), ShiftRight(), embedding, CausalAttention(8, 2)), ids, nullptr, options),
+            refused("Serial[1] > ShiftRight, 1 tensor → 1 tensor", "shiftRight of another tensor than the ids", "([batch, seq] i64)"));
+  EXPECT_EQ(built(Serial(Branch(list(ShiftRight(), embedding), embedding), add, CausalAttention(8, 2)), ids, nullptr, options),
+            "a cached model: expected ids that only ShiftRight reads, got others, too");
   EXPECT_EQ(cached(Serial(CausalAttention(8, 2), Dup()), ids), "a cached model: expected one output [batch, seq, features]");
 }
 
@@ -203,6 +242,10 @@ TEST(Weights, SeedsReproduceAndFilesAreRead) {
     sum += value, squares += value * value;
   EXPECT_NEAR(sum / 2000, 0, 0.2);
   EXPECT_NEAR(squares / 2000, 4, 0.5);
+  EXPECT_EQ(text(saveInitialWeights(parameters, 0, directory.path("."))),
+            "cannot write '" + directory.path(".") + "': Is a directory");
+  EXPECT_EQ(text(saveInitialWeights({{"a", {INT64_MAX / 4, 3}, {}}}, 0, directory.path("w"))),
+            "parameter 'a': expected a shape whose bytes fit 63 bits, got [2305843009213693951, 3]");
   EXPECT_EQ(text(saveInitialWeights(parameters, 0, directory.path("no/w"))),
             "cannot write '" + directory.path("no/w") + "': No such file or directory");
 }

@@ -62,6 +62,13 @@ static std::vector<Row> models() {
       {"heads_fused", Attention(13, /*causal=*/false), {q, k, v}},
       {"split_and_merge", Serial(Fn("Split", [](Tensor t) { return splitHeads(t, 13); }), Fn("Merge", [](Tensor t) { return mergeHeads(t, 13); })), {q}},
       {"split_heads", Fn("Split", [](Tensor t) { return splitHeads(t, 3) * 2.0; }), {{"x", {2, "seq", 6}}}},
+      {"relu_of_heads", Serial(Fn("Split", [](Tensor t) { return splitHeads(t, 3); }), Relu(), Fn("Merge", [](Tensor t) { return mergeHeads(t, 3); })), {x}},
+      {"between_heads", Serial(Fn("Split", [](Tensor t) { return splitHeads(t, 3); }), Residual(Relu(), Fn("Twice", [](Tensor t) { return t * 2.0; })),
+                               Fn("Merge", [](Tensor t) { return mergeHeads(t, 3) + 1.0; })), {x}},
+      {"heads_and_weights", Fn("Both", [](Tensor t) {
+         Tensor heads = splitHeads(t, 3), weights = attentionWeights(heads, heads);
+         return mergeHeads(matmul(weights, heads) + weights * 0.0, 3); // used twice: it is not raised
+       }), {{"x", {"batch", 2, 6}}}},
       {"self_attention", Serial(Dup(), Dup(), Attention(2, /*causal=*/false)), {x}},
       {"causal_attention", CausalAttention(6, 2), {x}},
       {"attention_qkv", Serial(AttentionQKV(6, 3), Select({0}, 2)), {x, features("k", 6, "keys"), features("v", 6, "keys"), mask}},

@@ -326,3 +326,16 @@ func.func @dynamic_reshape(%q: tensor<?x?x4xf32>, %k: tensor<?x4x?xf32>, %v: ten
   %o = linalg.batch_matmul ins(%2, %v : tensor<?x?x?xf32>, tensor<?x?x4xf32>) outs(%o0 : tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
   return %o : tensor<?x?x4xf32>
 }
+
+// -----
+
+func.func @mask_of_nan(%q: tensor<4x4xf32>, %k: tensor<4x4xf32>, %v: tensor<4x4xf32>, %keep: tensor<4x4xi1>) -> tensor<4x4xf32> {
+  %zero = arith.constant dense<0.0> : tensor<4x4xf32>
+  %nan = arith.constant dense<0x7FC00000> : tensor<4x4xf32>
+  %s = linalg.matmul ins(%q, %k : tensor<4x4xf32>, tensor<4x4xf32>) outs(%zero : tensor<4x4xf32>) -> tensor<4x4xf32>
+  %m = arith.select %keep, %s, %nan : tensor<4x4xi1>, tensor<4x4xf32>
+  // expected-remark @below {{expected select(keep, scores, -inf) or -1e9 as a mask}}
+  %p = linalg.softmax dimension(1) ins(%m : tensor<4x4xf32>) outs(%zero : tensor<4x4xf32>) -> tensor<4x4xf32>
+  %o = linalg.matmul ins(%p, %v : tensor<4x4xf32>, tensor<4x4xf32>) outs(%zero : tensor<4x4xf32>) -> tensor<4x4xf32>
+  return %o : tensor<4x4xf32>
+}

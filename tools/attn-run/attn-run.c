@@ -320,14 +320,34 @@ static int32_t verify(attn_file *file, attn_error *error) {
   return status;
 }
 
+static int32_t never_called(void *ctx, const DLTensor *const *in, uint32_t n_in, DLTensor *const *out, uint32_t n_out) {
+  (void)ctx, (void)in, (void)n_in, (void)out, (void)n_out;
+  return 1;
+}
+
+/* For --describe: a file opens whatever functions of the host it calls, and names them. */
+#define MOST_EXTERNALS 64
+static const char *externals[MOST_EXTERNALS];
+static uint32_t n_externals;
+static attn_external_fn list_external(void *ctx, const char *name) {
+  (void)ctx;
+  if (n_externals < MOST_EXTERNALS)
+    externals[n_externals++] = name;
+  return never_called;
+}
+
 /* Describing works for a file that this machine cannot run, too. */
 static int32_t describe(const options *o, attn_file *file, const attn_host *host) {
   attn_model *model = NULL;
   const attn_library *library = attn_file_library(file);
   const char *chosen = NULL;
-  if (attn_file_open(file, host, o->variant, &model, NULL) == ATTN_OK)
+  attn_host listing = *host;
+  listing.resolve = list_external;
+  if (attn_file_open(file, &listing, o->variant, &model, NULL) == ATTN_OK)
     chosen = library->variant(model);
   (o->json ? describe_json : describe_text)(file, chosen, stdout);
+  for (uint32_t i = 0; !o->json && i < n_externals; ++i)
+    printf("%s%s%s", i ? ", " : "\ncalls functions of the host: ", externals[i], i + 1 < n_externals ? "" : "\n");
   if (model)
     library->close(model);
   return ATTN_OK;

@@ -57,6 +57,12 @@ Compiler::Compiler(const Options &options)
   context.getDiagEngine().registerHandler([this](Diagnostic &diagnostic) { report(diagnostic); });
 }
 
+Compiler::~Compiler() {
+  cancelled = true;
+  if (storing.valid())
+    llvm::consumeError(storing.get());
+}
+
 /// "file:line:column: ", or "attnc: " if the location is in no file.
 static std::string locationText(Location loc) {
   if (auto found = loc->findInstanceOf<FileLineColLoc>())
@@ -414,7 +420,7 @@ llvm::Error Compiler::writeAssembly(llvm::ArrayRef<CodeObject> objects) {
 
 llvm::Error Compiler::storeWeights(uint64_t start) {
   int fd = weightsInside ? output->descriptor() : weightsOutput->descriptor();
-  return writeWeights(fd, start, model.weightsBytes, code.buildId, parameters, *weights);
+  return writeWeights(fd, start, model.weightsBytes, code.buildId, parameters, *weights, &cancelled);
 }
 
 /// Where weights begin in a file whose code is not there yet: room for as much as code usually takes, but a small part of

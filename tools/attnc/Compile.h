@@ -11,6 +11,7 @@
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/Support/ThreadPool.h"
 
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <optional>
@@ -22,6 +23,7 @@ namespace attnc {
 class Compiler {
 public:
   explicit Compiler(const Options &options);
+  ~Compiler();
   llvm::Error run();
 
 private:
@@ -74,6 +76,7 @@ private:
   std::optional<OutputFile> output, header, source, weightsOutput, pageOutput;
   /// Many weights are written while code is generated: where, and the result. Last: it ends before what it uses goes away.
   uint64_t weightsFrom = 0;
+  std::atomic<bool> cancelled = false;
   std::future<llvm::Error> storing;
 };
 
