@@ -5,6 +5,7 @@
 // Every word has a random vector, so a word attends to itself most. The queries of the encoder–decoder attention come from the
 // second sentence, keys and values from the first.
 #include "frontend/Layers.h"
+#include "text/ModelEntry.h"
 #include "text/ModelFile.h"
 #include "tools/attnc/Main.h"
 
@@ -17,11 +18,12 @@
 #include "llvm/Support/InitLLVM.h"
 
 #include <cmath>
+#include <deque>
 #include <map>
 #include <random>
 
 using namespace attnc;
-using ::attn::text::ModelFile;
+using namespace ::attn::text;
 
 static const int64_t kFeatures = 16;
 
@@ -56,26 +58,30 @@ struct Matrix {
 };
 
 /// Inputs, then results, as f32 [1, rows, columns].
-static int32_t run(const ModelFile &file, llvm::MutableArrayRef<Matrix> matrices, attn_error *error) {
-  int64_t shapes[8][3];
-  DLTensor tensors[8];
-  const DLTensor *ins[2] = {&tensors[0], &tensors[1]};
-  DLTensor *outs[6];
-  for (auto [i, matrix] : llvm::enumerate(matrices)) {
+static Status run(const ModelFile &file, llvm::MutableArrayRef<Matrix> matrices) {
+  Expected<uint32_t> forward = findEntryNumber(file.library(), "forward");
+  if (!forward)
+    return forward.error();
+  Expected<OwnedSession> session = createSession(file.library(), file.model(), file.host());
+  if (!session)
+    return session.error();
+  const attn_entry &entry = *attn_library_entry(file.library(), *forward);
+  std::deque<DenseTensor> tensors; // which do not move
+  std::vector<const DLTensor *> ins;
+  std::vector<DLTensor *> outs;
+  for (Matrix &matrix : matrices) {
     matrix.values.resize(size_t(matrix.rows * matrix.columns));
-    shapes[i][0] = 1, shapes[i][1] = matrix.rows, shapes[i][2] = matrix.columns;
-    tensors[i] = {matrix.values.data(), {kDLCPU, 0}, 3, {kDLFloat, 32, 1}, shapes[i], nullptr, 0};
-    if (i >= 2)
-      outs[i - 2] = &tensors[i];
+    bool isInput = ins.size() < entry.n_in;
+    const attn_tensor_info &info = isInput ? entry.in[ins.size()] : entry.out[outs.size()];
+    DLTensor *tensor = &tensors.emplace_back(matrix.values.data(), info, 1, matrix.rows, matrix.columns).tensor;
+    isInput ? ins.push_back(tensor) : outs.push_back(tensor);
   }
-  attn_session *session = nullptr;
-  if (int32_t status = attn_session_create(file.library(), file.model(), file.host(), &session, error))
-    return status;
   attn_call call = {};
-  call.size = sizeof call, call.in = ins, call.n_in = 2, call.out = outs, call.n_out = 6;
-  int32_t status = attn_session_run(session, uint32_t(attn_library_find(file.library(), "forward")), &call, error);
-  attn_session_free(session);
-  return status;
+  call.size = sizeof call, call.in = ins.data(), call.n_in = entry.n_in, call.out = outs.data(), call.n_out = entry.n_out;
+  attn_error error = emptyError();
+  if (attn_session_run(session->get(), *forward, &call, &error) != ATTN_OK)
+    return errorOf(error);
+  return {};
 }
 
 //===--- Pictures ---===//
@@ -199,10 +205,8 @@ int main(int argc, char **argv) {
     matrices.push_back({queries, keys, {}});
     matrices.push_back({queries, kFeatures, {}});
   }
-  attn_error status = {};
-  status.size = sizeof status;
-  if (run(*file, matrices, &status) != ATTN_OK)
-    return failed(status.text);
+  if (Status status = run(*file, matrices); !status)
+    return failed(status.error().text);
 
   // Show.
   std::string picture;
@@ -227,5 +231,11 @@ int main(int argc, char **argv) {
   out << llvm::formatv("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" font-family=\"sans-serif\" font-size=\"12\">\n",
                        160 + 24 * std::max(words[0].size(), words[1].size()), height)
       << picture << "</svg>\n";
+  out.close();
+  if (out.has_error()) {
+    code = out.error();
+    out.clear_error(); // what is not looked at aborts
+    return failed("cannot write '" + svgPath + "': " + code.message());
+  }
   return 0;
 }

@@ -7,7 +7,9 @@
 // Parameters are written beside OUT.so as safetensors: random ones, or those of --trax. With --weights they are read.
 #include "frontend/Layers.h"
 #include "text/CompiledModel.h"
+#include "text/Features.h"
 #include "text/Generator.h"
+#include "text/ModelEntry.h"
 #include "text/ModelFile.h"
 #include "tools/attnc/Main.h"
 
@@ -57,41 +59,42 @@ static Layer transformerLM(const Sizes &sizes, bool fromParts) {
 
 constexpr TokenId kEnd = 1;
 
-/// The course's next_symbol: the sequence padded to a power of two, and row `length` of the result, which ShiftRight makes the
-/// one after the last token.
-static Expected<TokenId> nextSymbol(const ModelFile &file, attn_session *session, const std::vector<TokenId> &ids,
-                                    int64_t vocabulary) {
-  std::vector<int64_t> padded(llvm::PowerOf2Ceil(ids.size() + 1));
-  std::copy(ids.begin(), ids.end(), padded.begin());
-  std::vector<float> result(padded.size() * size_t(vocabulary));
-  int64_t inShape[] = {1, int64_t(padded.size())}, outShape[] = {1, int64_t(padded.size()), vocabulary};
-  DLTensor in = {padded.data(), {kDLCPU, 0}, 2, {kDLInt, 64, 1}, inShape, nullptr, 0};
-  DLTensor out = {result.data(), {kDLCPU, 0}, 3, {kDLFloat, 32, 1}, outShape, nullptr, 0};
-  const DLTensor *ins[] = {&in};
-  DLTensor *outs[] = {&out};
+/// The course's next_symbol: the sequence padded to a power of two, or to all that the model takes, and row `ids.size()` of the
+/// result, which ShiftRight makes the one after the last token. There are fewer ids than the model takes.
+static Expected<TokenId> nextSymbol(const ModelFile &file, attn_session *session, const std::vector<TokenId> &ids) {
+  Expected<uint32_t> forward = findEntryNumber(file.library(), "forward");
+  if (!forward)
+    return forward.error();
+  const attn_entry &entry = *attn_library_entry(file.library(), *forward);
+  const attn_tensor_info &input = entry.in[0], &output = entry.out[0];
+  Expected<int64_t> length = paddedLength(int64_t(ids.size()));
+  if (!length)
+    return length.error();
+  *length = std::min(*length, upperBound(entry, input, 1));
+  int64_t vocabulary = output.dims[2];
+  std::vector<TokenId> padded = ids;
+  padded.resize(size_t(*length));
+  std::vector<float> logits(size_t(*length * vocabulary));
+  DenseTensor in(padded.data(), input, 1, *length), out(logits.data(), output, 1, *length, vocabulary);
+  const DLTensor *ins[] = {&in.tensor};
+  DLTensor *outs[] = {&out.tensor};
   attn_call call = {};
   call.size = sizeof call, call.in = ins, call.n_in = 1, call.out = outs, call.n_out = 1;
-  attn_error error = {};
-  error.size = sizeof error;
-  uint32_t forward = uint32_t(attn_library_find(file.library(), "forward"));
-  if (attn_session_run(session, forward, &call, &error) != ATTN_OK)
-    return Error{error.text};
-  auto row = result.begin() + int64_t(ids.size()) * vocabulary;
+  attn_error error = emptyError();
+  if (attn_session_run(session, *forward, &call, &error) != ATTN_OK)
+    return errorOf(error);
+  auto row = logits.begin() + int64_t(ids.size()) * vocabulary;
   return TokenId(std::max_element(row, row + vocabulary) - row);
 }
 
 /// Up to `count` tokens after `ids`, each from the whole sequence.
-static Expected<std::vector<TokenId>> decodeByPadding(const ModelFile &file, std::vector<TokenId> ids, int64_t count,
-                                                      int64_t vocabulary) {
-  attn_session *session = nullptr;
-  attn_error error = {};
-  error.size = sizeof error;
-  if (attn_session_create(file.library(), file.model(), file.host(), &session, &error) != ATTN_OK)
-    return Error{error.text};
-  std::unique_ptr<attn_session, void (*)(attn_session *)> owner(session, attn_session_free);
+static Expected<std::vector<TokenId>> decodeByPadding(const ModelFile &file, std::vector<TokenId> ids, int64_t count) {
+  Expected<OwnedSession> session = createSession(file.library(), file.model(), file.host());
+  if (!session)
+    return session.error();
   size_t given = ids.size();
   while (int64_t(ids.size() - given) < count) {
-    Expected<TokenId> next = nextSymbol(file, session, ids, vocabulary);
+    Expected<TokenId> next = nextSymbol(file, session->get(), ids);
     if (!next)
       return next.error();
     if (*next == kEnd)
@@ -116,11 +119,14 @@ static Expected<std::vector<TokenId>> decodeByCache(const ModelFile &file, std::
   return result->ids;
 }
 
+static int failed(const llvm::Twine &message) {
+  llvm::errs() << "transformer-lm: error: " << message << "\n";
+  return 1;
+}
+
 static int print(llvm::StringRef how, const Expected<std::vector<TokenId>> &tokens) {
-  if (!tokens) {
-    llvm::errs() << "transformer-lm: error: " << tokens.error().text << "\n";
-    return 1;
-  }
+  if (!tokens)
+    return failed(tokens.error().text);
   llvm::outs() << how << ":";
   for (TokenId id : *tokens)
     llvm::outs() << " " << id;
@@ -148,6 +154,14 @@ int main(int argc, char **argv) {
   std::vector<TokenId> prompt(promptOption.begin(), promptOption.end());
   if (prompt.empty())
     prompt = {2, 3, 5};
+  if (given + !trax.empty() + (seed.getNumOccurrences() > 0) > 1)
+    return failed("expected one of --weights, --trax and --seed");
+  if (count < 1)
+    return failed("--n: expected at least 1, got " + llvm::Twine(count));
+  if (int64_t(prompt.size()) >= sizes.maxLength)
+    return failed("--prompt: expected fewer token ids than --max-length=" + llvm::Twine(sizes.maxLength) + ", got " +
+                llvm::Twine(prompt.size()));
+  count = std::min(count, sizes.maxLength - int64_t(prompt.size()));
   if (!given) {
     llvm::SmallString<128> path(output);
     llvm::sys::path::replace_extension(path, "safetensors");
@@ -160,7 +174,8 @@ int main(int argc, char **argv) {
         options.name = "transformer_lm", options.output = "logits"; // log-probabilities, which are logits too
         options.limits = {{"seq", sizes.maxLength}};
         options.cached = !fromParts;
-        options.metadata = {{"vocab_size", sizes.vocabulary}, {"context", sizes.maxLength}, {"eos_token_id", kEnd}};
+        options.metadata = {
+            {"vocab_size", sizes.vocabulary}, {"context", sizes.maxLength}, {"eos_token_id", kEnd}, {"shift_right", 1}};
         llvm::Expected<Model> model = Model::build(context, transformerLM(sizes, fromParts),
                                                    {{"input_ids", {"batch", "seq"}, /*ids=*/true}}, weights, options);
         if (!model)
@@ -175,14 +190,12 @@ int main(int argc, char **argv) {
         return std::move(model->module);
       },
       "transformer_lm", output);
-  if (error) {
-    llvm::logAllUnhandledErrors(std::move(error), llvm::errs(), "transformer-lm: error: ");
-    return 1;
-  }
+  if (error)
+    return failed(llvm::toString(std::move(error)));
   Expected<ModelFile> file = ModelFile::open(output, "", /*threads=*/0);
   if (!file)
-    return print("", file.error());
-  if (int failed = print("by padding", decodeByPadding(*file, prompt, count, sizes.vocabulary)))
+    return failed(file.error().text);
+  if (int failed = print("by padding", decodeByPadding(*file, prompt, count)))
     return failed;
   return fromParts ? 0 : print("by cache", decodeByCache(*file, prompt, count));
 }

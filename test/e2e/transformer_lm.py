@@ -83,10 +83,10 @@ for path in set(re.findall(r"`(test/[^`]*)`", read("docs", "course.md"))):
     report.expect("a test of docs/course.md", os.path.exists(os.path.join(SOURCE, path)), "expected " + path)
 
 with tempfile.TemporaryDirectory() as directory:
-    def run(name, *options):
+    def run(name, *options, length=LENGTH):
         """Compiles and decodes; the lines of tokens by their method."""
         path = os.path.join(directory, name + ".so")
-        sizes = ["--vocabulary=%d" % VOCAB, "--width=%d" % WIDTH, "--ff=%d" % FF, "--layers=%d" % LAYERS, "--heads=%d" % HEADS, "--max-length=%d" % LENGTH]
+        sizes = ["--vocabulary=%d" % VOCAB, "--width=%d" % WIDTH, "--ff=%d" % FF, "--layers=%d" % LAYERS, "--heads=%d" % HEADS, "--max-length=%d" % length]
         done = subprocess.run([os.path.join(BUILD, "bin", "transformer-lm"), path, *sizes, *options], capture_output=True, text=True)
         lines = dict(line.split(":") for line in done.stdout.splitlines())
         return path, done.stderr, {method: [int(token) for token in tokens.split()] for method, tokens in lines.items()}
@@ -117,6 +117,44 @@ with tempfile.TemporaryDirectory() as directory:
     report.expect("seeds", files[0] == files[1] != files[2], "expected equal files for equal seeds")
     sinusoids = safetensors.read(path.replace(".so", ".safetensors"))["Serial.3.PositionalEncoding.weight"]
     report.close("sinusoids", sinusoids, arrays[1][0], 1e-6, floor=1e-3)
+
+    # attn-generate continues the sequence that begins with ShiftRight's 0, and stops where the example does: the end is in the
+    # metadata. The bias of the last layer makes every token the end.
+    def generate(path, ids, *options):
+        return subprocess.run([os.path.join(BUILD, "bin", "attn-generate"), path, "--prompt-ids", " ".join(map(str, [0] + ids)), "--ids", *options],
+                              capture_output=True, text=True)
+
+    path, _, tokens = run("random", "--seed=3", "--prompt=7,11", "--n=20")
+    done = generate(path, [7, 11], "-n", "20")
+    report.expect("attn-generate", done.stdout.split() == list(map(str, tokens["by cache"])), "expected %s, got %s" % (tokens, done))
+    ends = [array.copy() for array in arrays]
+    ends[-1][1] += 1e4
+    ended = os.path.join(directory, "ends.npy.gz")
+    write(ended, ends)
+    path, _, tokens = run("ends", "--trax=" + ended, "--n=20")
+    report.expect("the end", tokens == {"by padding": [], "by cache": []}, str(tokens))
+    done = generate(path, [2, 3, 5], "-n", "20", "--json")
+    report.expect("attn-generate's end", '"ids":[]' in done.stdout and '"end":"eos"' in done.stdout, str(done))
+    done = generate(path, [2, 3, 5], "--no-cache")
+    text = "attn-generate: error: %s: entry 'forward' shifts its input to the right (metadata shift_right): expected to run with a cache\n" % path
+    report.expect("--no-cache", (done.returncode, done.stderr) == (1, text), str(done))
+
+    # Up to the last place, which is no power of two: the sinusoids bound the tokens.
+    path, errors, tokens = run("short", "--seed=4", "--prompt=" + ",".join(map(str, range(2, 18))), "--n=9", length=20)
+    report.expect("a short model", not errors and tokens["by padding"] == tokens["by cache"] and 0 < len(tokens["by cache"]) <= 4, errors + str(tokens))
+
+    # Wrong options are refused before anything is written.
+    with open(trax, "rb") as file:
+        before = file.read()
+    one = "expected one of --weights, --trax and --seed"
+    for text, options in ((one, ["--weights=" + trax, "--trax=" + trax]), (one, ["--weights=" + trax, "--seed=0"]), (one, ["--trax=" + trax, "--seed=1"]),
+                          ("--n: expected at least 1, got -1", ["--n=-1"]), ("--n: expected at least 1, got 0", ["--n=0"]),
+                          ("--prompt: expected fewer token ids than --max-length=64, got 64", ["--prompt=" + ",".join(["2"] * LENGTH)])):
+        path, errors, tokens = run("refused", *options)
+        report.expect(text, errors == "transformer-lm: error: %s\n" % text and not tokens, errors)
+        report.expect("nothing is written", not [name for name in os.listdir(directory) if name.startswith("refused")], str(os.listdir(directory)))
+    with open(trax, "rb") as file:
+        report.expect("the weights that were given", file.read() == before, "they changed")
 
     # Files that are damaged or of another model leave nothing behind.
     def as_pickle(file, array):
