@@ -303,6 +303,10 @@ Expected<const float *> CachedModel::verify(int32_t slot, const std::vector<Toke
 Expected<std::unique_ptr<StepModel>> UncachedModel::create(const attn_library *library, const attn_model *model,
                                                            const attn_host *host) {
   auto result = std::make_unique<UncachedModel>();
+  // Row i of such logits is what follows the tokens before i, so the last row is not the next token's.
+  int64_t shifted = 0;
+  if (attn_json_int(library->json, "shift_right", &shifted) && shifted)
+    return Error{"entry 'forward' shifts its input to the right (metadata shift_right): expected to run with a cache"};
   bool hasEncoder = attn_library_find(library, "encode") >= 0;
   Expected<TokenEntry> forward = findEntry(library, "forward", 3, /*usesState=*/false, hasEncoder);
   if (!forward)

@@ -32,7 +32,8 @@ namespace attn::text {
 Expected<std::unique_ptr<StepModel>> createCachedModel(const attn_library *library, const attn_model *model,
                                                        const attn_host *host);
 
-/// Runs forward on each whole sequence at every step; needs no state. Otherwise as createCachedModel.
+/// Runs forward on each whole sequence at every step; needs no state. Otherwise as createCachedModel. Error: a model with
+/// ShiftRight, whose metadata has shift_right = 1.
 Expected<std::unique_ptr<StepModel>> createUncachedModel(const attn_library *library, const attn_model *model,
                                                          const attn_host *host);
 

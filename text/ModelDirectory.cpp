@@ -32,7 +32,7 @@ static Expected<std::vector<TemplatePiece>> readTemplate(const JsonRef &list, co
   return result;
 }
 
-Expected<ModelDirectory> ModelDirectory::load(const Files &files, bool withTokenizer) {
+Expected<ModelDirectory> ModelDirectory::load(const Files &files, bool withTokenizer, const JsonRef *metadata) {
   ModelDirectory result;
   if (withTokenizer) {
     Expected<Tokenizer> tokenizer = Tokenizer::load(files);
@@ -51,7 +51,10 @@ Expected<ModelDirectory> ModelDirectory::load(const Files &files, bool withToken
   JsonRef configRoot(*config, files.pathOf(configName)), generationRoot(*generation, files.pathOf(generationName));
   JsonRef task = configRoot.get("task_specific_params").get("summarization");
 
-  Expected<GenerationConfig> settings = GenerationConfig::read({task, generationRoot, configRoot});
+  std::vector<JsonRef> sources = {task, generationRoot, configRoot};
+  if (metadata)
+    sources.push_back(*metadata);
+  Expected<GenerationConfig> settings = GenerationConfig::read(sources);
   if (!settings)
     return settings.error();
   result.generation = std::move(*settings);

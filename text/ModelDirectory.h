@@ -17,14 +17,15 @@ struct TemplatePiece {
 /// A tokenizer and, optionally, config.json and generation_config.json.
 struct ModelDirectory {
   std::optional<Tokenizer> tokenizer;        ///< there, unless the directory was loaded without
-  GenerationConfig generation;               ///< of the summarization task, generation_config.json, config.json: the
-                                             ///< first that has a setting
+  GenerationConfig generation;               ///< of the summarization task, generation_config.json, config.json, the
+                                             ///< model's metadata: the first that has a setting
   std::string prefix;                        ///< task_specific_params.summarization.prefix: text before the user's
   std::vector<TemplatePiece> promptTemplate; ///< task_specific_params.summarization.template; empty: none
 
   /// Errors start with the file: those of Tokenizer::load, of JSON, of GenerationConfig::read, and unknown tokens in the
-  /// template. Without a tokenizer there is no template either.
-  static Expected<ModelDirectory> load(const Files &files, bool withTokenizer = true);
+  /// template. Without a tokenizer there is no template either. `metadata`: that of the model file, the last source of
+  /// settings.
+  static Expected<ModelDirectory> load(const Files &files, bool withTokenizer = true, const JsonRef *metadata = nullptr);
 
   /// Ids of a prompt around `text`. With a template the text's own ids are without the post_processor's tokens. A prompt
   /// of more than `maxTokens` loses the end of its text, not what is around it. The directory was loaded with its

@@ -92,6 +92,15 @@ TEST_F(CompiledModelTest, UncachedStepsRunTheWholeSequence) {
   EXPECT_EQ(generate(**steps, {15}, 1), (Ids{0}));
 }
 
+TEST_F(CompiledModelTest, ShiftRightNeedsTheCache) {
+  library.json = R"({"shift_right": 0})";
+  EXPECT_EQ(errorOf(uncached()), "no error");
+  library.json = R"({"shift_right": 1})";
+  EXPECT_EQ(errorOf(uncached()),
+            "entry 'forward' shifts its input to the right (metadata shift_right): expected to run with a cache");
+  EXPECT_EQ(errorOf(cached()), "no error");
+}
+
 TEST_F(CompiledModelTest, Cancelled) {
   auto steps = cached();
   ASSERT_TRUE(bool(steps));

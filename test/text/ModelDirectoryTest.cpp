@@ -163,3 +163,21 @@ TEST(ModelDirectory, WithoutATokenizer) {
   EXPECT_FALSE(directory->tokenizer);
   EXPECT_EQ(directory->generation.options.search.eosIds, Ids{4});
 }
+
+TEST(ModelDirectory, MetadataIsTheLastSource) {
+  TemporaryDirectory files;
+  nlohmann::json content = nlohmann::json::parse(R"({"eos_token_id": [1, 3], "decoder_start_token_id": 2, "name": "lm"})");
+  JsonRef metadata(content, "lm.so");
+  auto settings = [&] {
+    Expected<ModelDirectory> directory = ModelDirectory::load(Files(files.path()), /*withTokenizer=*/false, &metadata);
+    return directory ? directory->generation.options : GenerateOptions();
+  };
+  EXPECT_EQ(settings().search.eosIds, (Ids{1, 3}));
+  EXPECT_EQ(settings().decoderStart, Ids{2});
+  files.write("config.json", R"({"eos_token_id": 4})");
+  EXPECT_EQ(settings().search.eosIds, Ids{4});
+  EXPECT_EQ(settings().decoderStart, Ids{2});
+  content["decoder_start_token_id"] = "x";
+  EXPECT_EQ(ModelDirectory::load(Files(files.path()), false, &metadata).error().text,
+            "lm.so: decoder_start_token_id: expected an integer of 0 to 2147483647, got a string");
+}
