@@ -4,6 +4,7 @@
 
 #include "Json.h"
 #include "ModelDirectory.h"
+#include "ModelEntry.h"
 #include "SentenceDirectory.h"
 
 #include <algorithm>
@@ -14,6 +15,36 @@ namespace attn::text {
 
 Files::Files(const std::string &directory, std::vector<NamedFile> *copies)
     : prefix(directory.empty() || directory.back() == '/' ? directory : directory + "/"), copies(copies) {}
+
+bool isDirectory(const std::string &path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/// Whether there is something, but no directory.
+static bool isFile(const std::string &path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
+}
+
+bool endsWith(std::string_view text, std::string_view suffix) {
+  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
+}
+
+Expected<Files> Files::open(const std::string &path) {
+  if (isDirectory(path) || !endsWith(path, ".so")) {
+    if (isFile(path))
+      return Error{"expected a directory or a model file (*.so), got " + inQuotes(path)};
+    return Files(path);
+  }
+  attn_error error = emptyError();
+  attn_file *loaded = nullptr;
+  if (attn_file_load(path.c_str(), &loaded, &error) != ATTN_OK)
+    return errorOf(error);
+  Files result(attn_file_library(loaded), path);
+  result.file.reset(loaded, attn_file_free);
+  return result;
+}
 
 const attn_embedded_file *Files::findInside(const std::string &name) const {
   const attn_embedded_file *files;
@@ -51,17 +82,23 @@ Files Files::in(const std::string &inner) const {
   return result;
 }
 
-std::optional<Files> findTokenizer(const std::string &given, const attn_library *library, const std::string &path) {
-  if (!given.empty())
-    return Files(given);
+Expected<std::optional<Files>> findTokenizer(const std::string &given, const attn_library *library, const std::string &path) {
+  if (!given.empty()) {
+    Expected<Files> files = Files::open(given);
+    if (!files)
+      return files.error();
+    return std::optional<Files>(std::move(*files));
+  }
   size_t slash = path.rfind('/');
   for (const Files &files : {Files(library, path), Files(path.substr(0, slash == std::string::npos ? 0 : slash + 1))})
     if (Tokenizer::isIn(files) || files.has("modules.json"))
-      return files;
-  return {};
+      return std::optional<Files>(files);
+  return std::optional<Files>();
 }
 
 Expected<std::vector<NamedFile>> readTokenizerFiles(const std::string &directory, int64_t vocabularySize) {
+  if (isFile(directory))
+    return Error{"expected a directory, got " + inQuotes(directory)};
   std::vector<NamedFile> copies;
   Files files(directory, &copies);
   Expected<SentenceDirectory> sentences = SentenceDirectory::load(files);

@@ -5,7 +5,9 @@
 #include "Expected.h"
 #include "runtime/attn_runtime.h"
 
+#include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 namespace attn::text {
@@ -19,6 +21,9 @@ class Files {
 public:
   /// Those in `directory` (empty: the current one). `*copies`, if given, receives each one that is read.
   explicit Files(const std::string &directory, std::vector<NamedFile> *copies = nullptr);
+  /// Those in a directory, or inside a model file (*.so), which stays open. Errors: those of the runtime, and "expected a
+  /// directory or a model file (*.so), got 'x'" for another file.
+  static Expected<Files> open(const std::string &path);
   /// Those inside the model file `path` (attnc --tokenizer). `library` must outlive this.
   Files(const attn_library *library, const std::string &path) : prefix(path + "/"), library(library) {}
 
@@ -35,16 +40,20 @@ private:
 
   std::string prefix, folder;
   const attn_library *library = nullptr; ///< or null: a directory
+  std::shared_ptr<attn_file> file;       ///< that of the library, if it is this one's
   std::vector<NamedFile> *copies = nullptr;
 };
 
-/// Where the tokenizer of the open model file `path` is: in the directory `given` or, if that is empty, inside the file or
-/// else beside it; nothing if it is in none of them.
-std::optional<Files> findTokenizer(const std::string &given, const attn_library *library, const std::string &path);
+bool isDirectory(const std::string &path);
+bool endsWith(std::string_view text, std::string_view suffix);
+
+/// Where the tokenizer of the open model file `path` is: in what `given` names (Files::open) or, if that is empty, inside
+/// the file or else beside it; nothing if it is in none of them. Errors: those of Files::open.
+Expected<std::optional<Files>> findTokenizer(const std::string &given, const attn_library *library, const std::string &path);
 
 /// What attnc --tokenizer puts into a model file: the files of `directory` that ModelDirectory::load and
 /// SentenceDirectory::load read, checked as they check them. `vocabularySize` is the model's; 0: unknown. Errors: theirs and
-/// those of Tokenizer::checkVocabulary.
+/// those of Tokenizer::checkVocabulary, and "expected a directory, got 'x'" for a file.
 Expected<std::vector<NamedFile>> readTokenizerFiles(const std::string &directory, int64_t vocabularySize);
 
 } // namespace attn::text

@@ -3,7 +3,6 @@
 #include "SentenceDirectory.h"
 
 #include "Json.h"
-#include "Unicode.h"
 #include "Utf8.h"
 
 #include <algorithm>
@@ -41,6 +40,7 @@ static Expected<std::optional<int64_t>> readLength(const JsonRef &value) {
   return std::optional<int64_t>(value->get<int64_t>());
 }
 
+/// Reads all but the prompts.
 static Status readTransformer(const Files &files, SentenceDirectory &result) {
   static const char *const names[] = {"bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"};
   std::string path;
@@ -59,7 +59,6 @@ static Status readTransformer(const Files &files, SentenceDirectory &result) {
   Expected<bool> lowercase = root.getBool("do_lower_case", false);
   if (!lowercase)
     return lowercase.error();
-  result.lowercase = *lowercase;
 
   const char *tokenizerName = "tokenizer_config.json";
   Expected<nlohmann::json> tokenizer = loadOptionalObject(files, tokenizerName);
@@ -78,6 +77,10 @@ static Status readTransformer(const Files &files, SentenceDirectory &result) {
     result.maxTokens = length->value_or(INT64_MAX);
     break;
   }
+  Expected<Tokenizer> loaded = Tokenizer::load(files, *lowercase);
+  if (!loaded)
+    return loaded.error();
+  result.tokenizer = std::move(*loaded);
   return {};
 }
 
@@ -118,10 +121,6 @@ Expected<SentenceDirectory> SentenceDirectory::load(const Files &files) {
     return status.error();
   if (Status status = readPrompts(files, result); !status)
     return status.error();
-  Expected<Tokenizer> tokenizer = Tokenizer::load(files.in(*folder));
-  if (!tokenizer)
-    return tokenizer.error();
-  result.tokenizer = std::move(*tokenizer);
   return result;
 }
 
@@ -145,15 +144,6 @@ Expected<SentenceDirectory::Sentence> SentenceDirectory::encode(std::string_view
     text = repaired = repairUtf8(text);
   }
   whole += text;
-  if (lowercase) {
-    std::string lower;
-    for (size_t i = 0; i < whole.size();) {
-      Utf8Step step = readUtf8(whole, i);
-      appendLowercase(step.codePoint, lower);
-      i += step.bytes;
-    }
-    whole = std::move(lower);
-  }
   Expected<std::vector<TokenId>> ids = tokenizer->encode(whole);
   if (!ids)
     return ids.error();

@@ -10,9 +10,8 @@ namespace attn::text {
 
 /// What a directory of sentence-transformers says of its input. Without its files: a tokenizer's directory.
 struct SentenceDirectory {
-  std::optional<Tokenizer> tokenizer;         ///< always there
+  std::optional<Tokenizer> tokenizer;         ///< always there; with do_lower_case
   int64_t maxTokens = INT64_MAX;              ///< max_seq_length, special tokens included
-  bool lowercase = false;                     ///< do_lower_case
   std::map<std::string, std::string> prompts; ///< texts that are put before each sentence, by name
   std::string prompt;                         ///< that of default_prompt_name; empty: none
 

@@ -5,7 +5,6 @@
 #include "AddedTokens.h"
 #include "Files.h"
 #include "Json.h"
-#include "ModelEntry.h"
 #include "SentencePiece.h"
 #include "Utf8.h"
 #include "WordCache.h"
@@ -13,43 +12,32 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <sys/stat.h>
 
 namespace attn::text {
 
 static constexpr const char *fileNames[] = {"tokenizer.json", "spiece.model", "tokenizer.model"};
 
-static bool endsWith(const std::string &text, std::string_view suffix) {
-  return text.size() >= suffix.size() && text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
-}
-
 bool Tokenizer::isIn(const Files &files) {
   return std::any_of(std::begin(fileNames), std::end(fileNames), [&](const char *name) { return files.has(name); });
 }
 
-Expected<Tokenizer> Tokenizer::load(const Files &files) {
+Expected<Tokenizer> Tokenizer::load(const Files &files, bool lowercase) {
   auto found = std::find_if(std::begin(fileNames), std::end(fileNames), [&](const char *name) { return files.has(name); });
-  return loadFile(files, found == std::end(fileNames) ? fileNames[0] : *found);
+  return loadFile(files, found == std::end(fileNames) ? fileNames[0] : *found, lowercase);
 }
 
 Expected<Tokenizer> Tokenizer::load(const std::string &path) {
-  struct stat info;
-  bool isDirectory = stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-  if (!isDirectory && endsWith(path, ".so")) {
-    attn_error error = emptyError();
-    attn_file *file = nullptr;
-    if (attn_file_load(path.c_str(), &file, &error) != ATTN_OK)
-      return errorOf(error);
-    std::unique_ptr<attn_file, decltype(&attn_file_free)> owner(file, attn_file_free);
-    return load(Files(attn_file_library(file), path));
+  if (!isDirectory(path) && (endsWith(path, ".json") || endsWith(path, ".model"))) {
+    size_t name = path.rfind('/') + 1; // 0 without a slash
+    return loadFile(Files(path.substr(0, name)), path.substr(name));
   }
-  if (isDirectory || (!endsWith(path, ".json") && !endsWith(path, ".model")))
-    return load(Files(path));
-  size_t name = path.rfind('/') + 1; // 0 without a slash
-  return loadFile(Files(path.substr(0, name)), path.substr(name));
+  Expected<Files> files = Files::open(path);
+  if (!files)
+    return files.error();
+  return load(*files);
 }
 
-Expected<Tokenizer> Tokenizer::loadFile(const Files &files, const std::string &name) {
+Expected<Tokenizer> Tokenizer::loadFile(const Files &files, const std::string &name, bool lowercase) {
   std::string path = files.pathOf(name);
   Expected<std::optional<std::string>> content = files.read(name);
   if (!content)
@@ -57,20 +45,22 @@ Expected<Tokenizer> Tokenizer::loadFile(const Files &files, const std::string &n
   if (!*content)
     return Error{"cannot open '" + path + "': " + std::strerror(ENOENT)};
   if (!endsWith(name, ".model"))
-    return parse(**content, path);
+    return parse(**content, path, lowercase);
   Expected<SentencePieceParts> parts = createSentencePiece(**content, files, name);
   if (!parts)
     return parts.error();
   Tokenizer result;
   result.caches = std::make_shared<WordCaches>();
   result.added = std::make_shared<AddedTokens>();
+  if (lowercase)
+    result.normalizer = lowercaseFirst(nullptr);
   result.model = parts->model;
   result.postProcessor = parts->postProcessor;
   result.decoder = parts->decoder;
   return result;
 }
 
-Expected<Tokenizer> Tokenizer::parse(std::string_view json, const std::string &name) {
+Expected<Tokenizer> Tokenizer::parse(std::string_view json, const std::string &name, bool lowercase) {
   Expected<nlohmann::json> parsed = parseJson(json, name);
   if (!parsed)
     return parsed.error();
@@ -86,6 +76,8 @@ Expected<Tokenizer> Tokenizer::parse(std::string_view json, const std::string &n
   auto normalizer = createNormalizer(root);
   if (!normalizer)
     return normalizer.error();
+  if (lowercase)
+    *normalizer = lowercaseFirst(*normalizer);
   auto added = AddedTokens::create(root, **model, normalizer->get());
   if (!added)
     return added.error();

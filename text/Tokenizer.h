@@ -38,15 +38,16 @@ class Tokenizer {
 public:
   /// Loads the first that is there of tokenizer.json, spiece.model and tokenizer.model. `truncation` and `padding` in the
   /// file are not applied (transformers does not either unless asked). Errors start with the path and name the member:
-  /// "F: model.vocab: expected …".
-  static Expected<Tokenizer> load(const Files &files);
+  /// "F: model.vocab: expected …". `lowercase`: small letters first, also where tokenizer.json does not say so; added
+  /// tokens that are not normalised stay as they are.
+  static Expected<Tokenizer> load(const Files &files, bool lowercase = false);
   /// The same from a directory or a compiled model file (*.so); or just a tokenizer.json or a model of SentencePiece
   /// (*.model).
   static Expected<Tokenizer> load(const std::string &path);
   /// Whether there is any of the files.
   static bool isIn(const Files &files);
   /// The same from memory; `name` starts the error texts.
-  static Expected<Tokenizer> parse(std::string_view json, const std::string &name);
+  static Expected<Tokenizer> parse(std::string_view json, const std::string &name, bool lowercase = false);
 
   /// Token ids of `bytes`, which need not be valid UTF-8: as bytes.decode('utf-8', errors='replace') in Python
   /// followed by tokenizers.Tokenizer.encode. Errors: "invalid UTF-8 at byte N" (strict only), "N tokens
@@ -68,7 +69,7 @@ public:
 private:
   friend class StreamDecoder;
   Tokenizer() = default;
-  static Expected<Tokenizer> loadFile(const Files &files, const std::string &name);
+  static Expected<Tokenizer> loadFile(const Files &files, const std::string &name, bool lowercase = false);
   Status encodePiece(std::string_view text, bool atStart, WordCache &cache, std::vector<TokenId> &ids) const;
   /// The token with this id; null for a special token that is skipped. Errors as decode.
   Expected<const std::string *> tokenToDecode(TokenId id, bool skipSpecial) const;

@@ -2,6 +2,8 @@
 
 #include "TokenizerParts.h"
 
+#include <algorithm>
+
 namespace attn::text {
 
 /// One supported kind of a part. A null `type` is JSON's null: the step is left out.
@@ -141,6 +143,9 @@ struct NormalizerSequence : Normalizer {
     }
     return result;
   }
+  bool hasLowercase() const override {
+    return std::any_of(parts.begin(), parts.end(), [](const auto &part) { return part->hasLowercase(); });
+  }
 };
 
 struct PreTokenizerSequence : PreTokenizer {
@@ -204,6 +209,15 @@ static CreatedDecoder createDecoderSequence(const JsonRef &part) {
 
 Expected<std::shared_ptr<const Normalizer>> createNormalizer(const JsonRef &root) {
   return create(root.get("normalizer"), normalizers);
+}
+std::shared_ptr<const Normalizer> lowercaseFirst(std::shared_ptr<const Normalizer> normalizer) {
+  if (normalizer && normalizer->hasLowercase())
+    return normalizer;
+  auto result = std::make_shared<NormalizerSequence>();
+  result->parts.push_back(makeLowercase());
+  if (normalizer)
+    result->parts.push_back(std::move(normalizer));
+  return result;
 }
 Expected<std::shared_ptr<const PreTokenizer>> createPreTokenizer(const JsonRef &root) {
   return create(root.get("pre_tokenizer"), preTokenizers);

@@ -32,6 +32,8 @@ public:
   virtual ~Normalizer() = default;
   /// `atStart` (see PreTokenizer::split) becomes false if the start of `text` is removed.
   virtual Expected<std::string> normalize(std::string_view text, bool &atStart) const = 0;
+  /// Whether a Lowercase is among its parts.
+  virtual bool hasLowercase() const { return false; }
 };
 
 /// The words of a text, one after the other in one buffer. None is empty.
@@ -123,6 +125,8 @@ std::string describeSupportedParts(const std::string &indent);
 // Each reads its member of the tokenizer.json in `root`. An unsupported kind is an error that names it and
 // lists the supported ones. Null where null is supported and means "no such step".
 Expected<std::shared_ptr<const Normalizer>> createNormalizer(const JsonRef &root);
+/// `normalizer` (may be null) with a Lowercase before it, unless it has one.
+std::shared_ptr<const Normalizer> lowercaseFirst(std::shared_ptr<const Normalizer> normalizer);
 Expected<std::shared_ptr<const PreTokenizer>> createPreTokenizer(const JsonRef &root);
 Expected<std::shared_ptr<const TokenModel>> createTokenModel(const JsonRef &root);
 Expected<std::shared_ptr<const PostProcessor>> createPostProcessor(const JsonRef &root);
@@ -132,6 +136,7 @@ Expected<std::shared_ptr<const TokenDecoder>> createDecoder(const JsonRef &root)
 using CreatedNormalizer = Expected<std::shared_ptr<const Normalizer>>;
 CreatedNormalizer createBertNormalizer(const JsonRef &part); // UnicodeNormalizers.cpp
 CreatedNormalizer createLowercase(const JsonRef &part);      // UnicodeNormalizers.cpp
+std::shared_ptr<const Normalizer> makeLowercase();           // UnicodeNormalizers.cpp
 CreatedNormalizer createNfc(const JsonRef &part);            // UnicodeNormalizers.cpp
 CreatedNormalizer createNfd(const JsonRef &part);            // UnicodeNormalizers.cpp
 CreatedNormalizer createNfkc(const JsonRef &part);           // UnicodeNormalizers.cpp

@@ -38,6 +38,7 @@ namespace {
 
 struct Lowercase : Normalizer {
   Expected<std::string> normalize(std::string_view text, bool &) const override { return lowercase(text); }
+  bool hasLowercase() const override { return true; }
 };
 
 struct StripAccents : Normalizer {
@@ -111,9 +112,8 @@ struct BertNormalizer : Normalizer {
 
 } // namespace
 
-CreatedNormalizer createLowercase(const JsonRef &) {
-  return std::shared_ptr<const Normalizer>(std::make_shared<Lowercase>());
-}
+std::shared_ptr<const Normalizer> makeLowercase() { return std::make_shared<Lowercase>(); }
+CreatedNormalizer createLowercase(const JsonRef &) { return makeLowercase(); }
 CreatedNormalizer createStripAccents(const JsonRef &) {
   return std::shared_ptr<const Normalizer>(std::make_shared<StripAccents>());
 }

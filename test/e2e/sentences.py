@@ -164,6 +164,7 @@ inside = write("inside/config_sentence_transformers.json", {"prompts": {"query":
 subprocess.run([ATTNC, SENTENCE, "--target=native", "--tokenizer", inside, "-o", place("model.so")], check=True)
 done = subprocess.run([EMBED, "model.so", "--json"], cwd=scratch.name, input=b"w8\n", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 report.equal("inside the model", np.array(json.loads(done.stdout)["embedding"], np.float32), vectors(["w8"], tokenizer=inside)[0])
+report.equal("inside another model", vectors(["w8"], tokenizer=place("model.so")), vectors(["w8"], tokenizer=inside))
 
 # Errors.
 more = write("more/tokenizer.json", tokenizer_of(WORDS + ["extra"]))

@@ -1,6 +1,7 @@
 //===- SentenceDirectoryTest.cpp - How sentences become tokens for an embedding ---------------------------===//
 
 #include "text/SentenceDirectory.h"
+#include "Fixtures.h"
 #include "TemporaryDirectory.h"
 
 using namespace attn::text;
@@ -79,6 +80,29 @@ TEST_F(SentenceDirectoryTest, MostTokens) {
 TEST_F(SentenceDirectoryTest, Lowercase) {
   files.write("sentence_bert_config.json", R"({"do_lower_case": true})");
   EXPECT_EQ(encode("aBÉC"), (Ids{1, 2, 3})); // é has no token
+  // In front of the tokenizer, as in sentence-transformers 6.2 with tokenizers 0.23: added tokens are found before it, or, if
+  // they are normalised, as small letters.
+  nlohmann::json tokenizer = nlohmann::json::parse(letterTokenizer());
+  tokenizer["added_tokens"] = {{{"id", 0}, {"content", "[MASK]"}, {"special", true}, {"normalized", false}},
+                               {{"id", 16}, {"content", "ABE"}, {"normalized", true}}};
+  const nlohmann::json strip = {{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}}, lower = {{"type", "Lowercase"}};
+  for (const nlohmann::json &normalizer : {nlohmann::json(), strip, lower,
+                                           nlohmann::json{{"type", "Sequence"}, {"normalizers", {strip, lower}}}}) {
+    tokenizer["normalizer"] = normalizer;
+    files.write("tokenizer.json", tokenizer.dump());
+    EXPECT_EQ(encode("A[MASK]B[mask]"), (Ids{1, 0, 2, 13, 1, 11})) << normalizer << ": s has no token";
+    EXPECT_EQ(encode("cABEabeD"), (Ids{3, 16, 16, 4})) << normalizer;
+  }
+}
+
+TEST_F(SentenceDirectoryTest, LowercaseBeforeSentencePiece) {
+  std::filesystem::remove(files.path("tokenizer.json"));
+  std::filesystem::copy(sourcePath("test/fixtures/tokenizer/sentencepiece/spiece.model"),
+                        files.path("spiece.model"));
+  Ids upper = encode("The Text"), lower = encode("the text");
+  EXPECT_NE(upper, lower);
+  files.write("sentence_bert_config.json", R"({"do_lower_case": true})");
+  EXPECT_EQ(encode("The Text"), lower);
 }
 
 TEST_F(SentenceDirectoryTest, TheTransformersFolder) {

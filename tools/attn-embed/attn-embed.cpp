@@ -27,8 +27,9 @@ Reads a sentence from each line and writes the model's sentence_embedding, in th
   -o FILE             where to write ('-': standard output, which is the default of --json)
   --json              lines of JSON instead of .npy
   --input FILE        read sentences from a file instead of standard input
-  --tokenizer DIR     the model directory: tokenizer.json and the files of sentence-transformers (default: what
-                      attnc --tokenizer put into MODEL.so, or else its directory)
+  --tokenizer DIR     the model directory: tokenizer.json and the files of sentence-transformers; or a model file
+                      (*.so) that has them inside (default: what attnc --tokenizer put into MODEL.so, or else its
+                      directory)
   --prompt-name NAME  put this prompt of config_sentence_transformers.json before each sentence (default: its
                       default_prompt_name)
   --max-seq-length N  cut sentences after N tokens (default: max_seq_length in sentence_bert_config.json, or
@@ -64,9 +65,10 @@ static Expected<Options> parseArguments(int argc, char **argv) {
        {"--replace-invalid", &options.replaceInvalid},
        {"--help", &options.help},
        {"-h", &options.help}},
-      {textOption("-o", options.output), textOption("--input", options.input),
-       textOption("--tokenizer", options.tokenizer), textOption("--prompt-name", options.promptName),
-       textOption("--variant", options.variant), countOption("--max-seq-length", options.maxTokens, 1, INT32_MAX),
+      {textOption("-o", "a file", options.output), textOption("--input", "a file", options.input),
+       textOption("--tokenizer", "a directory", options.tokenizer),
+       textOption("--prompt-name", "the name of a prompt", options.promptName),
+       textOption("--variant", "an instruction set", options.variant), countOption("--max-seq-length", options.maxTokens, 1, INT32_MAX),
        countOption("--batch", options.batch, 1, INT32_MAX),
        countOption("--threads", options.threads, 1, ATTN_MAX_WORKERS)});
   if (!others)
@@ -234,10 +236,12 @@ static Status run(const Options &options) {
   Expected<ModelFile> file = ModelFile::open(options.model, options.variant, static_cast<uint32_t>(options.threads.value_or(0)));
   if (!file)
     return file.error();
-  std::optional<Files> files = findTokenizer(options.tokenizer, file->library(), options.model);
+  Expected<std::optional<Files>> files = findTokenizer(options.tokenizer, file->library(), options.model);
   if (!files)
+    return Error{"--tokenizer: " + files.error().text};
+  if (!*files)
     return Error{"expected --tokenizer DIR, as there is no tokenizer inside the model file or beside it (see --help)"};
-  Expected<SentenceDirectory> directory = SentenceDirectory::load(*files);
+  Expected<SentenceDirectory> directory = SentenceDirectory::load(**files);
   if (!directory)
     return directory.error();
   if (!options.promptName.empty())

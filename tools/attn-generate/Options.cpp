@@ -17,8 +17,8 @@ const char helpText[] = R"(attn-generate: continue prompts with a compiled model
 
 usage: attn-generate MODEL.so (--prompt TEXT | --prompt-file FILE)... [options]
 
-  --tokenizer DIR     the model directory: tokenizer.json, config.json, generation_config.json (default: what
-                      attnc --tokenizer put into MODEL.so, or else its directory)
+  --tokenizer DIR     the model directory: tokenizer.json, config.json, generation_config.json; or a model file (*.so)
+                      that has them inside (default: what attnc --tokenizer put into MODEL.so, or else its directory)
   --prompt TEXT       the prompt; may be repeated
   --prompt-file FILE  a prompt from a file ('-': standard input), without its last line end; may be repeated
   --prompt-ids IDS    a prompt as token ids, separated by spaces or commas; may be repeated
@@ -198,8 +198,8 @@ Expected<Options> parseArguments(int argc, char **argv) {
                                         {"--help", &options.help},
                                         {"-h", &options.help}};
   std::optional<int64_t> threads, batch;
-  std::vector<Option> named = {textOption("--tokenizer", options.tokenizer),
-                               textOption("--variant", options.variant),
+  std::vector<Option> named = {textOption("--tokenizer", "a directory", options.tokenizer),
+                               textOption("--variant", "an instruction set", options.variant),
                                countOption("-n", options.maxNewTokens, 1, INT32_MAX),
                                countOption("--min-new-tokens", options.minNewTokens, 0, INT32_MAX),
                                countOption("--beams", options.beams, 1, maxBeams),

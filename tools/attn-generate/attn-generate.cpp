@@ -197,16 +197,20 @@ static Status run(Options &options) {
     return Error{options.model + ": " + made.error().text};
   StepModel &steps = **made;
 
-  ModelDirectory directory;
-  std::optional<Files> files = findTokenizer(options.tokenizer, file->library(), options.model);
-  if (!files && options.needsTokenizer())
+  Expected<std::optional<Files>> files = findTokenizer(options.tokenizer, file->library(), options.model);
+  if (!files)
+    return Error{"--tokenizer: " + files.error().text};
+  if (!*files && options.needsTokenizer())
     return Error{"expected --tokenizer DIR, as there is no tokenizer inside the model file or beside it (see --help)"};
-  if (files) {
-    Expected<ModelDirectory> read = ModelDirectory::load(*files, options.needsTokenizer());
-    if (!read)
-      return read.error();
-    directory = std::move(*read);
-  }
+  Expected<nlohmann::json> parsed = parseJson(file->library()->json, options.model);
+  if (!parsed)
+    return parsed.error();
+  JsonRef metadata(*parsed, options.model);
+  Expected<ModelDirectory> read =
+      ModelDirectory::load(files->value_or(Files(file->library(), options.model)), options.needsTokenizer(), &metadata);
+  if (!read)
+    return read.error();
+  ModelDirectory &directory = *read;
   if (directory.tokenizer)
     if (Status status = directory.tokenizer->checkVocabulary(steps.vocabularySize()); !status)
       return status;

@@ -9,10 +9,12 @@
 
 namespace attn::text {
 
-Option textOption(const char *name, std::string &value) {
-  return {name, [&value](const std::string &text) {
+Option textOption(const char *name, const char *what, std::string &value) {
+  return {name, [&value, what](const std::string &text) -> Status {
+            if (text.empty())
+              return Error{std::string("expected ") + what + ", got nothing"};
             value = text;
-            return Status();
+            return {};
           }};
 }
 

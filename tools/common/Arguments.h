@@ -17,7 +17,8 @@ struct Option {
   std::function<Status(const std::string &value)> read;
 };
 
-Option textOption(const char *name, std::string &value);
+/// Errors: "expected WHAT, got nothing" for an empty text.
+Option textOption(const char *name, const char *what, std::string &value);
 /// Errors: "expected a number of MIN to MAX, got 'x'".
 Option countOption(const char *name, std::optional<int64_t> &value, int64_t min, int64_t max);
 
