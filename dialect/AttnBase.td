@@ -119,14 +119,16 @@ def Attn_TargetAttr : AttrDef<Attn_Dialect, "Target"> {
     `panels`: rows and 16-wide weight panels of the matrix micro-kernel's register tile;
     `query_rows` and `key_lanes`: rows and keys of the attention score tile; `row_block`: rows of
     activations that one task of a product handles; `bf16_dot`: products of bf16 are summed in f32 by
-    one instruction for pairs, faster than f32 multiply-adds (`--math=bf16`).
+    one instruction for pairs, faster than f32 multiply-adds (`--math=bf16`); `device_memory`: what is launched has a memory of
+    its own, and the host's is copied.
   }];
   let parameters = (ins StringRefParameter<"row in the backend table">:$name,
                         StringRefParameter<"LLVM CPU name">:$cpu,
                         StringRefParameter<"LLVM feature string">:$features,
                         "int64_t":$lanes, "int64_t":$row_tile, "int64_t":$panels,
                         "int64_t":$query_rows, "int64_t":$key_lanes, "int64_t":$row_block,
-                        DefaultValuedParameter<"bool", "false">:$bf16_dot);
+                        DefaultValuedParameter<"bool", "false">:$bf16_dot,
+                        DefaultValuedParameter<"bool", "false">:$device_memory);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -84,6 +84,21 @@ static void addCaptured(Operation *op, Effects &effects) {
 
 void ExternalOp::getEffects(Effects &effects) { addEffects(*this, SmallVector<Value>(getInits()), effects); }
 
+/// It writes the run's status.
+void CheckIdsOp::getEffects(Effects &effects) {
+  addEffects(*this, {}, effects);
+  effects.emplace_back(MemoryEffects::Write::get(), SideEffects::DefaultResource::get());
+}
+void CopyToHostOp::getEffects(Effects &effects) { addEffects(*this, {getBuffer()}, effects); }
+void CopyToDeviceOp::getEffects(Effects &effects) { addEffects(*this, {getBuffer()}, effects); }
+
+/// What is written may be read, too: pages of a cache keep what the run does not append.
+void LaunchOp::getEffects(Effects &effects) {
+  addEffects(*this, SmallVector<Value>(getInits()), effects);
+  for (OpOperand &init : getInitsMutable())
+    effects.emplace_back(MemoryEffects::Read::get(), &init, SideEffects::DefaultResource::get());
+}
+
 void RouteOp::getEffects(Effects &effects) { addEffects(*this, {getInit(), getExpertsInit()}, effects); }
 
 void AttentionOp::getEffects(Effects &effects) {

@@ -651,6 +651,7 @@ def Attn_DispatchOp : Attn_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserO
   let assemblyFormat = "$kernel `[` $count `]` `(` $inputs `)` $op `flop` $flop `bytes` $bytes attr-dict (`:` type($inputs)^)?";
 }
 
+include "dialect/Device.td"
 include "dialect/Experts.td"
 include "dialect/External.td"
 include "dialect/LinearAttention.td"

@@ -32,9 +32,13 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
     populateEmitExperts(patterns, target);
     populateEmitRelativeBias(patterns);
     populateEmitRanges(patterns);
-    walkAndApplyPatterns(getOperation(), std::move(patterns));
+    FrozenRewritePatternSet frozen(std::move(patterns));
+    for (auto func : getOperation().getOps<func::FuncOp>()) // what pipelines compute is the device's
+      walkAndApplyPatterns(func, frozen);
     // Copies of strided views would become calls of a run-time library; linalg.copy becomes loops.
     getOperation().walk([](memref::CopyOp copy) {
+      if (copy->getParentOfType<PipelineOp>())
+        return;
       OpBuilder b(copy);
       linalg::CopyOp::create(b, copy.getLoc(), copy.getSource(), copy.getTarget());
       copy.erase();
@@ -43,8 +47,11 @@ struct EmitLoops : impl::EmitLoopsBase<EmitLoops> {
       if (view.use_empty())
         view.erase();
     });
-    WalkResult left = getOperation().walk([](Operation *op) {
-      if (!isa<AttnDialect>(op->getDialect()) || isa<WorkerOp, FailOp, CostOp, ExternalOp>(op))
+    WalkResult left = getOperation().walk<WalkOrder::PreOrder>([](Operation *op) {
+      if (isa<PipelineOp>(op))
+        return WalkResult::skip();
+      if (!isa<AttnDialect>(op->getDialect()) ||
+          isa<WorkerOp, FailOp, CostOp, ExternalOp, LaunchOp, CopyToHostOp, CopyToDeviceOp>(op))
         return WalkResult::advance();
       op->emitOpError("is not yet lowered");
       return WalkResult::interrupt();

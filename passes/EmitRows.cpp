@@ -151,7 +151,7 @@ struct EmitEmbedding : RowPattern<EmbeddingOp> {
     e.loop(e.idx(0), e.dim(op.getIds(), 0), 1, [&](Value r) {
       Value id = ifGiven(e, op.getIds(), e.idx(0), [&] {
         return inRange(e, e.toIndex(e.load1(op.getIds(), r)), e.idx(entries),
-                       "embedding: expected ids in [0, " + Twine(entries) + ")");
+                       idsMessage(entries));
       });
       if (table.getRank() == 2) {
         e.overVectors(k, {}, [&](Value j, Value mask, ValueRange) -> SmallVector<Value> {
@@ -185,6 +185,19 @@ struct EmitEmbedding : RowPattern<EmbeddingOp> {
 // Ops that make their own tasks
 //===----------------------------------------------------------------------===//
 
+struct EmitCheckIds : RowPattern<CheckIdsOp> {
+  using RowPattern::RowPattern;
+  void emit(Emit &e, CheckIdsOp op) const override {
+    (void)ifGiven(e, op.getIds(), e.idx(0), [&] {
+      Value ids = flattenRows(e, op.getIds(), /*features=*/0);
+      e.loop(e.idx(0), e.dim(ids, 0), 1, [&](Value i) {
+        (void)inRange(e, e.toIndex(e.load1(ids, i)), op.getBelow(), op.getMessage());
+      });
+      return e.idx(0);
+    });
+  }
+};
+
 struct EmitSelectToken : RowPattern<SelectTokenOp> {
   using RowPattern::RowPattern;
   void emit(Emit &e, SelectTokenOp op) const override {
@@ -193,7 +206,7 @@ struct EmitSelectToken : RowPattern<SelectTokenOp> {
       if (op.getAt())
         at = ifGiven(e, op.getAt(), at, [&] {
           return inRange(e, e.toIndex(e.load1(op.getAt(), b)), size,
-                         "select_token: expected an index within the sequence");
+                         kTokenMessage);
         });
       int64_t k = lastDim(op.getInit());
       auto copy = [&](Value j) { e.store1(e.load1(op.getInput(), {b, at, j}), op.getInit(), {b, j}); };
@@ -308,7 +321,7 @@ template <typename Op> struct EmitHeads : RowPattern<Op> {
 
 void populateEmitRows(RewritePatternSet &patterns, TargetAttr target) {
   patterns.add<EmitNorm<LayerNormOp>, EmitNorm<RMSNormOp>, EmitL2Norm, EmitScale, EmitSoftCap, EmitActivationOp, EmitLogSoftmax, EmitArgmax,
-               EmitEmbedding, EmitSelectToken, EmitPool, EmitShiftRight, EmitHeads<SplitHeadsOp>, EmitHeads<MergeHeadsOp>>(
+               EmitEmbedding, EmitCheckIds, EmitSelectToken, EmitPool, EmitShiftRight, EmitHeads<SplitHeadsOp>, EmitHeads<MergeHeadsOp>>(
       patterns.getContext(), target);
 }
 

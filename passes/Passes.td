@@ -207,6 +207,44 @@ def Bufferize : Pass<"attn-bufferize", "::mlir::ModuleOp"> {
   }];
 }
 
+def OutlinePipelines : Pass<"attn-outline-pipelines", "::mlir::ModuleOp"> {
+  let summary = "ops that the device computes to launches of pipelines";
+  let description = [{
+    Ops on buffers that the backend says it compiles for its device (here: those of the names `ops`) become `attn.launch`; what
+    they compute is an `attn.pipeline`, one for all ops that are equal but for the strides of their buffers. All other ops are
+    the host's, with a remark that says why.
+
+    ```mlir
+    attn.layer_norm %x, %scale, %shift outs %y : ...
+    // becomes
+    attn.launch @layer_norm(%x, %scale, %shift) outs(%y) "layer_norm" flop %f bytes %b : ...
+    attn.pipeline @layer_norm {
+    ^bb0(%a: memref<?x?x64xf32>, %b: memref<64xf32>, %c: memref<64xf32>, %d: memref<?x?x64xf32>):
+      attn.layer_norm %a, %b, %c outs %d : ...
+    }
+    ```
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect", "::mlir::arith::ArithDialect"];
+  let options = [ListOption<"ops", "ops", "std::string", "Ops that are launched">];
+}
+
+def InsertCopies : Pass<"attn-insert-copies", "::mlir::func::FuncOp"> {
+  let summary = "copies around what the host computes for a device";
+  let description = [{
+    Where the target says `device_memory`, the device's memory holds every buffer's content between ops. An op of the host gets
+    copies of what it reads before it, but for inputs and parameters, and of what it writes behind it. Inputs and outputs of
+    the model are copied by the support code.
+
+    ```mlir
+    attn.positions %ids outs %p : (memref<?x?xi64>, memref<?x?xi64>) -> ()
+    // becomes
+    attn.positions %ids outs %p : (memref<?x?xi64>, memref<?x?xi64>) -> ()
+    attn.copy_to_device %p : memref<?x?xi64>
+    ```
+  }];
+  let dependentDialects = ["::attnc::attn::AttnDialect"];
+}
+
 def RangeCaptures : Pass<"attn-range-captures", "::mlir::func::FuncOp"> {
   let summary = "bounds of the integer buffers that masks capture";
   let description = [{
@@ -277,7 +315,7 @@ def PlanWorkspace : Pass<"attn-plan-workspace", "::mlir::ModuleOp"> {
   let summary = "allocations to offsets in one workspace";
   let description = [{
     Each buffer lies right above those before it whose lifetimes meet its own: a constant number of bytes times dimensions,
-    or the greatest of several such sums, computed at entry. The order, which decides how much is wasted, is the best found for
+    or the greatest of several such sums, computed at entry; at multiples of 64 bytes, of 512 with `device_memory`. The order, which decides how much is wasted, is the best found for
     a few sizes. Fills in `NAME.workspace`, the bytes needed, or -1 if that is 2^62 or more.
   }];
 }
@@ -311,9 +349,9 @@ def OutlineTasks : Pass<"attn-outline-tasks", "::mlir::ModuleOp"> {
 }
 
 def ConvertToLLVM : Pass<"attn-convert-to-llvm", "::mlir::ModuleOp"> {
-  let summary = "dispatch and fail to calls of the support code, math to polynomials";
+  let summary = "dispatch, launch and fail to calls of the support code, math to polynomials";
   let description = [{
-    What is left are upstream dialects, which upstream's conversions take to the LLVM dialect.
+    Pipelines become text in the module's `attn.pipelines`, which the backend reads. What is left are upstream dialects, which upstream's conversions take to the LLVM dialect.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect"];
 }

@@ -18,10 +18,10 @@ static void cleanUp(OpPassManager &pm) {
 }
 
 /// The graph as imported or written: names and dimensions of every entry complete and checked.
-static void buildAttn(OpPassManager &pm) { pm.addPass(createNameDims()); }
+static void buildAttn(OpPassManager &pm, const DeviceCheck &) { pm.addPass(createNameDims()); }
 
 /// The graph with few, large ops, and parameters in their final layout.
-static void buildFused(OpPassManager &pm) {
+static void buildFused(OpPassManager &pm, const DeviceCheck &) {
   OpPassManager &func = pm.nest<func::FuncOp>();
   func.addPass(createRaiseAttention());       // softmax(q·kᵀ)·v, written by the user → attn.attention
   func.addPass(createDecomposeSoftmax());     // one that is no attention
@@ -43,16 +43,19 @@ static void buildFused(OpPassManager &pm) {
 }
 
 /// Buffers and parallel tasks.
-static void buildTasks(OpPassManager &pm) {
+static void buildTasks(OpPassManager &pm, const DeviceCheck &device) {
   pm.addPass(createBufferize());
   cleanUp(pm);
+  if (device)
+    pm.addPass(createOutlinePipelinesFor(device)); // what the target's device computes is launched
   pm.nest<func::FuncOp>().addPass(createRangeCaptures()); // bounds of what masks read
+  pm.nest<func::FuncOp>().addPass(createInsertCopies());  // from and to a device with its own memory
   pm.addPass(createTileToTasks());
   cleanUp(pm);
 }
 
 /// One workspace with offsets computed at entry.
-static void buildPlanned(OpPassManager &pm) {
+static void buildPlanned(OpPassManager &pm, const DeviceCheck &) {
   pm.addPass(memref::createResolveShapedTypeResultDimsPass()); // sizes in terms of arguments
   cleanUp(pm);
   pm.addPass(createReuseBuffers());
@@ -61,9 +64,9 @@ static void buildPlanned(OpPassManager &pm) {
 }
 
 /// Kernels of vector loops.
-static void buildVector(OpPassManager &pm) {
+static void buildVector(OpPassManager &pm, const DeviceCheck &) {
   pm.addPass(createEmitLoops());
-  pm.addPass(createConvertLinalgToLoopsPass()); // ops without an emitter
+  pm.nest<func::FuncOp>().addPass(createConvertLinalgToLoopsPass()); // ops without an emitter
   cleanUp(pm);
   pm.addPass(createOutlineTasks());
   cleanUp(pm);
@@ -71,7 +74,7 @@ static void buildVector(OpPassManager &pm) {
 }
 
 /// The LLVM dialect.
-static void buildLLVM(OpPassManager &pm) {
+static void buildLLVM(OpPassManager &pm, const DeviceCheck &) {
   pm.addPass(createConvertToLLVM());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
@@ -107,7 +110,7 @@ void registerPassesAndPipelines() {
   registerAttnPasses();
   for (const Stage &stage : stages())
     PassPipelineRegistration<>(("attn-to-" + stage.name).str(), stage.description,
-                               [&stage](OpPassManager &pm) { stage.build(pm); });
+                               [&stage](OpPassManager &pm) { stage.build(pm, {}); });
 }
 
 } // namespace attnc

@@ -6,7 +6,15 @@
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 
+#include <functional>
+
 namespace attnc {
+
+/// Why a backend's device cannot compute what the `attn.pipeline` holds; empty: it can. Null: there is no device.
+using DeviceCheck = std::function<std::string(mlir::Operation *pipeline)>;
+
+/// attn-outline-pipelines for what passes `check`: OutlinePipelines.cpp.
+std::unique_ptr<mlir::Pass> createOutlinePipelinesFor(DeviceCheck check);
 
 /// One stage of compilation. `attnc --emit=NAME` stops after it and prints; its text can be fed back in.
 struct Stage {
@@ -14,7 +22,7 @@ struct Stage {
   llvm::StringRef description;
   /// Adds the stage's passes. Stages up to "fused" run once per model; later ones once per variant, on a module that
   /// carries `attn.target`.
-  void (*build)(mlir::OpPassManager &);
+  void (*build)(mlir::OpPassManager &, const DeviceCheck &);
   bool perTarget;
 };
 

@@ -23,6 +23,8 @@ namespace attnc {
 namespace {
 
 constexpr int64_t kAlign = 64; // bytes: one cache line, one AVX-512 vector
+/// Bytes: a device's part of a buffer begins at a multiple (CL_DEVICE_MEM_BASE_ADDR_ALIGN, minStorageBufferOffsetAlignment).
+constexpr int64_t kDeviceAlign = 512;
 
 /// One buffer: its lifetime in ops of the function's block.
 struct Buffer {
@@ -57,7 +59,9 @@ struct PlanFunction {
   SmallVector<Buffer> buffers;
   bool isPlanned = true;
 
-  explicit PlanFunction(func::FuncOp func) : func(func), b(func.getContext()) {}
+  const int64_t align;
+
+  PlanFunction(func::FuncOp func, int64_t align) : func(func), b(func.getContext()), align(align) {}
 
   void resolveReshapes();
   void hoistSizes();
@@ -182,10 +186,10 @@ void PlanFunction::collect() {
     for (int64_t size : type.getShape())
       if (!ShapedType::isDynamic(size))
         buffer.bytes *= size;
-    // A workspace for a callee asks for a multiple of kAlign already.
+    // A workspace for a callee asks for a multiple of `align` already.
     bool aligned = type.getElementTypeBitWidth() == 8 && type.getRank() == 1 && type.getNumDynamicDims() == 1;
     if (!aligned)
-      buffer.bytes = llvm::alignTo(buffer.bytes, kAlign);
+      buffer.bytes = llvm::alignTo(buffer.bytes, align);
     SmallVector<void *> key = llvm::map_to_vector(alloc.getDynamicSizes(), [](Value v) { return v.getAsOpaquePointer(); });
     llvm::sort(key);
     auto [it, isNew] = units.try_emplace(key, units.size());
@@ -402,7 +406,8 @@ struct PlanWorkspace : impl::PlanWorkspaceBase<PlanWorkspace> {
     for (auto call : func.getOps<func::CallOp>())
       if (auto callee = getOperation().lookupSymbol<func::FuncOp>(call.getCallee()))
         plan(callee, planned);
-    PlanFunction plan(func);
+    auto target = getOperation()->getAttrOfType<attn::TargetAttr>(attn::kTargetAttr);
+    PlanFunction plan(func, target && target.getDeviceMemory() ? kDeviceAlign : kAlign);
     plan.resolveReshapes();
     plan.hoistSizes();
     plan.collect();

@@ -22,6 +22,15 @@ constexpr llvm::StringLiteral kOutputsAttr = "attn.outputs", kCachesAttr = "attn
 /// place.
 constexpr llvm::StringLiteral kBufferAttr = "attn.buffer";
 
+/// Whether a launch passes a buffer of packed 16-bit weights, [..., 16, 2], as u32 without the last dimension: a device loads
+/// and widens a pair at once.
+inline bool isPairs(MemRefType type) {
+  return type.getRank() > 3 && type.getElementTypeBitWidth() == 16 && type.getShape().take_back(2) == ArrayRef<int64_t>{attn::kPanel, 2};
+}
+
+/// On the module in stage "llvm": its pipelines as text, which the backend parses and compiles to functions of this prefix.
+constexpr llvm::StringLiteral kPipelinesAttr = "attn.pipelines", kPipelinePrefix = "attn_pipeline_";
+
 /// The arguments of a bufferised function by role.
 struct Signature {
   explicit Signature(func::FuncOp func) : func(func) {}

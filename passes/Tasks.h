@@ -30,6 +30,13 @@ inline Value inRange(Emit &e, Value value, Value size, const Twine &message) {
   return e.select(bad, e.idx(0), value);
 }
 
+/// What ops say of ids out of range.
+inline std::string idsMessage(int64_t entries) { return "embedding: expected ids in [0, " + std::to_string(entries) + ")"; }
+inline std::string expertsMessage(int64_t experts) {
+  return "expert_linear: expected experts in [0, " + std::to_string(experts) + ")";
+}
+constexpr llvm::StringLiteral kTokenMessage = "select_token: expected an index within the sequence";
+
 /// [d0, d1, ..., K] as [d0·d1·…, K], with another number of last dimensions that are `features`.
 inline Value flattenRows(Emit &e, Value memref, int64_t features = 1) {
   int64_t rank = cast<MemRefType>(memref.getType()).getRank();

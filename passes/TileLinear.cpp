@@ -115,7 +115,7 @@ Groups groupByExpert(Tiler &tiler, ExpertLinearOp op) {
   auto read = [&](Value memref, ValueRange at) { return e.toIndex(e.load1(memref, at)); };
   Groups groups{alloc({ShapedType::kDynamic}, total), alloc({ShapedType::kDynamic, 3}, blocks)};
   Value next = alloc({experts}, {}), chosen = flattenRows(e, op.getExperts(), 0);
-  std::string message = ("expert_linear: expected experts in [0, " + Twine(experts) + ")").str();
+  std::string message = expertsMessage(experts);
   auto group = [&](Value) {
     e.loop(e.idx(0), e.idx(experts), 1, [&](Value x) { store(e.idx(0), next, x); });
     e.loop(e.idx(0), total, 1, [&](Value choice) {

@@ -65,7 +65,7 @@ SmallVector<std::optional<int64_t>> staticDims(MemRefType type) {
 bool hasSteps(Operation *op) {
   return op->walk([](Operation *inner) {
              auto call = dyn_cast<func::CallOp>(inner);
-             return isa<DispatchOp>(inner) || call ? WalkResult::interrupt() : WalkResult::advance();
+             return isa<DispatchOp, LaunchOp>(inner) || call ? WalkResult::interrupt() : WalkResult::advance();
            }).wasInterrupted();
 }
 
@@ -215,9 +215,11 @@ LogicalResult Tracer::run(Operation *op, Frame &frame) {
   for (Value value : op->getResults()) // of an earlier iteration
     frame[value] = {};
   if (auto dispatch = dyn_cast<DispatchOp>(op))
-    return addStep({dispatch, op, frame[dispatch.getCount()].number, frame[dispatch.getFlop()].number,
+    return addStep({dispatch.getOp(), op, frame[dispatch.getCount()].number, frame[dispatch.getFlop()].number,
                     frame[dispatch.getBytes()].number},
                    frame);
+  if (auto launch = dyn_cast<LaunchOp>(op))
+    return addStep({launch.getOp(), op, 1, frame[launch.getFlop()].number, frame[launch.getBytes()].number}, frame);
   if (auto call = dyn_cast<func::CallOp>(op))
     return runCall(call, frame);
   if (auto loop = dyn_cast<scf::ForOp>(op))

@@ -18,9 +18,9 @@ struct TraceSizes {
   int64_t workers = 1;
 };
 
-/// A set of tasks, or loops that run in place, in the order of a run.
+/// A set of tasks, a launch, or loops that run in place, in the order of a run.
 struct TraceStep {
-  attn::DispatchOp dispatch; ///< null: in place
+  StringRef name;            ///< of the tasks or the launch; empty: in place
   Operation *op;             ///< of the module
   std::optional<int64_t> tasks, flop, bytes; ///< none: depends on what is not known before a run
 };

@@ -41,3 +41,39 @@ func.func @external(%ctx: !llvm.ptr, %x: memref<?x8xf32>, %y: memref<?xbf16>) {
   attn.external "g"(%x) outs(%y : memref<?xbf16>) : (memref<?x8xf32>) -> ()
   return
 }
+
+// Packed 16-bit weights [2, 4, 16, 2] are [2, 4, 16] of u32 for a launch.
+// CHECK-LABEL: func.func @pairs
+// CHECK-DAG: %[[RANK:.*]] = llvm.mlir.constant(3 : i32)
+// CHECK-DAG: %[[UINT:.*]] = llvm.mlir.constant(1 : i8)
+// CHECK-DAG: %[[BITS:.*]] = llvm.mlir.constant(32 : i8)
+// CHECK-DAG: llvm.store %[[RANK]],
+// CHECK-DAG: llvm.store %[[UINT]],
+// CHECK-DAG: llvm.store %[[BITS]],
+// CHECK: llvm.call @attn_launch
+func.func @pairs(%ctx: !llvm.ptr, %w: memref<2x4x16x2xbf16>, %x: memref<?x4xf32>, %n: index, %weights: memref<?xi8>, %workspace: memref<?xi8>, %workers: index) attributes {attn.outputs = 0 : i64} {
+  attn.launch @q(%w) outs(%x) "q" flop %n bytes %n : (memref<2x4x16x2xbf16>) -> memref<?x4xf32>
+  return
+}
+attn.pipeline @q {
+^bb0(%w: memref<2x4x16x2xbf16>, %x: memref<?x4xf32>):
+  "test.op"(%w, %x) : (memref<2x4x16x2xbf16>, memref<?x4xf32>) -> ()
+}
+
+// A launch passes DLTensors, a scalar as one of rank 0; the pipeline becomes text.
+// CHECK-LABEL: func.func @launches
+// CHECK: llvm.mlir.addressof @attn_pipeline_p_argv
+// CHECK: llvm.call @attn_launch(%arg0, %{{.*}}, %[[TENSORS:.*]], %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) :
+// CHECK: llvm.call @attn_copy_to_host(%arg0,
+// CHECK: llvm.call @attn_copy_to_device(%arg0,
+// CHECK-NOT: attn.pipeline
+func.func @launches(%ctx: !llvm.ptr, %x: memref<?x4xf32>, %n: index, %weights: memref<?xi8>, %workspace: memref<?xi8>, %workers: index) attributes {attn.outputs = 0 : i64} {
+  attn.launch @p(%n) outs(%x) "p" flop %n bytes %n : (index) -> memref<?x4xf32>
+  attn.copy_to_host %x : memref<?x4xf32>
+  attn.copy_to_device %x : memref<?x4xf32>
+  return
+}
+attn.pipeline @p {
+^bb0(%n: index, %x: memref<?x4xf32>):
+  "test.op"(%n, %x) : (index, memref<?x4xf32>) -> ()
+}
