@@ -100,12 +100,12 @@ def module(case):
     return text.text()
 
 
-def prepare(runtime, attnc, work, case):
+def prepare(runtime, attnc, work, case, target="native"):
     """The case's TimedModel, ready, and what to do before each of its runs."""
-    path = os.path.join(work, re.sub(r"\W+", "-", case["name"]))
+    path = os.path.join(work, re.sub(r"\W+", "-", case["name"] + " " + target))
     with open(path + ".mlir", "w", encoding="utf-8") as out:
         out.write(module(case))
-    run([attnc, path + ".mlir", "-o", path + ".so", "--target=native"])
+    run([attnc, path + ".mlir", "-o", path + ".so", "--target=" + target])
     model = TimedModel(runtime, path + ".so")
     seq, heads, dim, form = case["seq"], case["heads"], case["dim"], case["form"]
     normal = lambda *shape: random.standard_normal(shape).astype(np.float32)
