@@ -41,7 +41,8 @@ typedef enum attn_status {
   ATTN_ABI_MISMATCH = 11,    /* file and host speak different ABI versions */
   ATTN_RANGE = 12,           /* a value is outside its range: a token id, a position, an index */
   ATTN_UNSUPPORTED = 13,     /* a legal request that this file or version does not implement */
-  ATTN_IO = 14               /* (runtime library only) a file could not be opened, read or mapped */
+  ATTN_IO = 14,              /* (runtime library only) a file could not be opened, read or mapped */
+  ATTN_DEVICE = 15           /* a device, its driver, or what was compiled for it failed, or there is none */
 } attn_status;
 
 #define ATTN_ERROR_TEXT 512
@@ -90,6 +91,7 @@ typedef struct attn_host {
   uint32_t workers; /* number of distinct worker indices parallel_for uses, >= 1; 1 when parallel_for is NULL */
   uint32_t reserved;
   void *ctx; /* passed to every callback */
+  /* Called by open and close; by run only in files of the Halide backend, and there from any thread of parallel_for. */
   void *(*alloc)(void *ctx, DLDevice device, uint64_t bytes, uint64_t align); /* NULL result: out of memory */
   void (*free)(void *ctx, DLDevice device, void *memory);
   /* Runs fn(arg, 0..tasks-1, worker), any order, any thread, returns when all are done. A non-zero result of

@@ -46,6 +46,7 @@ const char *attn_status_name(int32_t code) {
   case ATTN_RANGE: return "range";
   case ATTN_UNSUPPORTED: return "unsupported";
   case ATTN_IO: return "io";
+  case ATTN_DEVICE: return "device";
   default: return "unknown";
   }
 }

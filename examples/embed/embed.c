@@ -3,15 +3,23 @@
  *   embed-example ./summarizer.so 464 2068 7586     prints the most likely next token
  *
  * Only attn_abi.h is used. Without dlopen: link the archive that `attnc --emit=archive --name=summarizer` writes
- * and compile this with -DMODEL_QUERY=summarizer_attn_query. */
+ * and compile this with -DMODEL_QUERY=summarizer_attn_query; then the first argument is its weights file. Without threads,
+ * as in WebAssembly: -DWORKERS=1. */
 #include <attn_abi.h>
-#include <dlfcn.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifndef MODEL_QUERY
+#include <dlfcn.h>
+#endif
+#ifndef WORKERS
+#define WORKERS 4
+#endif
+#if WORKERS > 1
+#include <pthread.h>
+#endif
 
 /* ---- Memory: one block, handed out from the front, never returned. ----------------------------------- */
 
@@ -30,7 +38,7 @@ static void bump_free(void *ctx, DLDevice device, void *block) { (void)ctx, (voi
 
 /* ---- Threads: started for each call; a real program would keep them. ---------------------------------- */
 
-enum { WORKERS = 4 };
+#if WORKERS > 1
 typedef struct job {
   attn_task_fn fn;
   void *arg;
@@ -62,6 +70,24 @@ static int32_t parallel_for(void *ctx, int64_t tasks, attn_task_fn fn, void *arg
     pthread_join(threads[--started], NULL);
   return j.status;
 }
+#endif
+
+#ifdef MODEL_QUERY
+/* A file's content; NULL: it cannot be read. */
+static void *read_file(const char *path, uint64_t *bytes) {
+  FILE *file = fopen(path, "rb");
+  if (!file || fseek(file, 0, SEEK_END) != 0)
+    return NULL;
+  long size = ftell(file);
+  rewind(file);
+  void *content = size > 0 ? bump_alloc(NULL, (DLDevice){kDLCPU, 0}, (uint64_t)size, 64) : NULL;
+  if (content && fread(content, 1, (size_t)size, file) != (size_t)size)
+    content = NULL;
+  fclose(file);
+  *bytes = (uint64_t)size;
+  return content;
+}
+#endif
 
 /* ---- The model ---------------------------------------------------------------------------------------- */
 
@@ -73,6 +99,7 @@ static int failed(const char *what, const char *why) {
 int main(int argc, char **argv) {
   if (argc < 3)
     return fprintf(stderr, "usage: embed-example MODEL.so ID…\n"), 2;
+  attn_open_options options = {.size = sizeof options, .device = {kDLCPU, 0}};
 #ifdef MODEL_QUERY
   const attn_library *MODEL_QUERY(uint32_t);
   attn_query_fn query = MODEL_QUERY;
@@ -85,6 +112,10 @@ int main(int argc, char **argv) {
   const attn_library *library = query(ATTN_ABI_VERSION);
   if (!library || library->abi != ATTN_ABI_VERSION)
     return failed(argv[1], "another ABI version");
+#ifdef MODEL_QUERY
+  if (library->weights_file && !(options.weights = read_file(argv[1], &options.weights_bytes)))
+    return failed("could not read the weights", argv[1]);
+#endif
 
   /* Which entry, and how many logits per position? The table says. */
   uint32_t entry = 0;
@@ -100,9 +131,12 @@ int main(int argc, char **argv) {
                     .workers = WORKERS,
                     .alloc = bump_alloc,
                     .free = bump_free,
-                    .parallel_for = parallel_for};
+#if WORKERS > 1
+                    .parallel_for = parallel_for
+#endif
+  };
   attn_model *model;
-  if (library->open(&host, NULL, &model, &error) != ATTN_OK)
+  if (library->open(&host, &options, &model, &error) != ATTN_OK)
     return failed("could not open the model", error.text);
 
   DLDevice cpu = {kDLCPU, 0};

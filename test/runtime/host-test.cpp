@@ -170,9 +170,9 @@ TEST(ErrorText, IsBoundedAndClean) {
 TEST(ErrorText, StatusNames) {
   EXPECT_STREQ(attn_status_name(ATTN_OK), "ok");
   EXPECT_STREQ(attn_status_name(ATTN_CACHE_FULL), "cache-full");
-  for (int32_t code = 0; code <= ATTN_IO; ++code)
+  for (int32_t code = 0; code <= ATTN_DEVICE; ++code)
     EXPECT_STRNE(attn_status_name(code), "unknown");
-  EXPECT_STREQ(attn_status_name(ATTN_IO + 1), "unknown");
+  EXPECT_STREQ(attn_status_name(ATTN_DEVICE + 1), "unknown");
 }
 
 TEST(Json, Valid) {

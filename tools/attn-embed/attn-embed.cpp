@@ -5,7 +5,7 @@
 #include "text/SentenceDirectory.h"
 #include "text/SentenceEmbedder.h"
 #include "tools/common/Arguments.h"
-#include "tools/common/Interrupts.h"
+#include "tools/common/Tool.h"
 
 #include <cerrno>
 #include <charconv>
@@ -279,18 +279,4 @@ static Status run(const Options &options) {
   return output->commit();
 }
 
-int main(int argc, char **argv) {
-  Expected<Options> options = parseArguments(argc, argv);
-  Status status;
-  if (!options)
-    status = options.error();
-  else if (options->help)
-    std::fputs(help, stdout);
-  else
-    status = run(*options);
-  if (!status) {
-    std::fprintf(stderr, "attn-embed: error: %s\n", status.error().text.c_str());
-    return 1;
-  }
-  return Interrupts::signal() ? 128 + Interrupts::signal() : 0;
-}
+int main(int argc, char **argv) { return runTool("attn-embed", help, parseArguments(argc, argv), run); }

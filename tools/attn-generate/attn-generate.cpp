@@ -4,7 +4,7 @@
 
 #include "text/CompiledModel.h"
 #include "text/ModelFile.h"
-#include "tools/common/Interrupts.h"
+#include "tools/common/Tool.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -256,18 +256,4 @@ static Status run(Options &options) {
   return generate(steps, directory, options, maxNewTokens);
 }
 
-int main(int argc, char **argv) {
-  Expected<Options> options = parseArguments(argc, argv);
-  Status status;
-  if (!options)
-    status = options.error();
-  else if (options->help)
-    std::fputs(helpText, stdout);
-  else
-    status = run(*options);
-  if (!status) {
-    std::fprintf(stderr, "attn-generate: error: %s\n", status.error().text.c_str());
-    return 1;
-  }
-  return Interrupts::signal() ? 128 + Interrupts::signal() : 0;
-}
+int main(int argc, char **argv) { return runTool("attn-generate", helpText, parseArguments(argc, argv), run); }
