@@ -24,13 +24,22 @@ nlohmann-json3-dev    all    tokenizer: JSON
 libxxhash-dev         all    weights: content hash
 libgtest-dev          all    unit tests
 python3               all    scripts and tests
-python3-pip           all    fetches dlpack.h (in the apache-tvm-ffi wheel)
+python3-pip           all    fetches dlpack.h (in the apache-tvm-ffi wheel) and Halide
 python3-numpy         all    scripts and the reference implementation
 libclang-rt-22-dev    check  AddressSanitizer and UndefinedBehaviorSanitizer
 python3-psutil        check  lit: time limit per test
 qemu-user             check  runs the AVX2, AArch64 and unsupported-CPU tests
 libc6-dev-arm64-cross     check  runs AArch64 models in qemu: the C library
 libgcc-12-dev-arm64-cross check  runs AArch64 models in qemu: start-up files of programs
+libc6-dev-riscv64-cross     check  runs RISC-V models in qemu: the C library
+libgcc-12-dev-riscv64-cross check  runs RISC-V models in qemu: start-up files of programs
+wasi-libc             check  runs WebAssembly models: the C library
+libclang-rt-22-dev-wasm32 check  runs WebAssembly models: what clang calls there
+nodejs                check  runs WebAssembly models
+ocl-icd-libopencl1    check  runs OpenCL models of the Halide backend: the loader
+pocl-opencl-icd       check  runs OpenCL models of the Halide backend on the CPU
+libvulkan1            check  runs Vulkan models of the Halide backend: the loader
+mesa-vulkan-drivers   check  runs Vulkan models of the Halide backend on the CPU
 '
 
 say() { printf '%s\n' "$*" >&2; }
@@ -44,7 +53,7 @@ install_packages() {
     [[ -n $name && ( $verbs == all || $verbs == "$1" ) ]] || continue
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] && continue
     (( ${#missing[@]} )) || say 'Installing Debian packages that are missing:'
-    say "$(printf '  %-25s %s' "$name" "$why")"
+    say "$(printf '  %-27s %s' "$name" "$why")"
     missing+=("$name")
   done <<<"$packages"
   (( ${#missing[@]} )) || return 0

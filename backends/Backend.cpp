@@ -11,13 +11,13 @@ namespace attnc {
 
 // To add a backend, add its row here.
 llvm::ArrayRef<Backend> backends() {
-  static const Backend table[] = {cpuBackend()};
+  static const Backend table[] = {cpuBackend(), halideBackend()};
   return table;
 }
 
 attn::TargetAttr TargetRow::getAttr(mlir::MLIRContext *context) const {
   return attn::TargetAttr::get(context, name, cpu, features, lanes, rowTile, panels, queryRows, keyLanes, rowBlock,
-                               bf16Dot);
+                               bf16Dot, deviceMemory);
 }
 
 std::string compilerVersion() { return "attnc 0.1.0, LLVM " LLVM_VERSION_STRING; }
@@ -38,7 +38,12 @@ static std::vector<const TargetRow *> hostRows(const Backend &backend, bool bf16
 
 static llvm::Error addTarget(llvm::StringRef name, const Backend &backend, bool bf16Math, TargetSelection &selection) {
   std::vector<const TargetRow *> found;
-  if (name == "portable") {
+  if (backend.find) {
+    llvm::Expected<const TargetRow *> row = backend.find(name);
+    if (!row)
+      return fail("--target=" + backend.name + ":" + name + ": " + llvm::toString(row.takeError()));
+    found.push_back(*row);
+  } else if (name == "portable") {
     found = hostRows(backend, bf16Math);
   } else if (name == "native") {
     for (const TargetRow *row : hostRows(backend, bf16Math))
@@ -93,6 +98,9 @@ llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text, bool bf16Mat
     if (row->arch != selection.rows[0]->arch)
       return fail("--target: expected targets of one architecture, got " + selection.rows[0]->name + " and " +
                   row->name);
+  if (selection.backend->find && selection.rows.size() > 1)
+    return fail("--target: expected one target of backend " + selection.backend->name + ", got " +
+                selection.rows[0]->name + " and " + selection.rows[1]->name);
   // Best first, whatever the order on the command line: that is the order of choice at open.
   llvm::sort(selection.rows, [](const TargetRow *a, const TargetRow *b) { return a < b; });
   return selection;

@@ -4,6 +4,7 @@
 #define ATTNC_BACKENDS_BACKEND_H
 
 #include "backends/Interface.h"
+#include "passes/Pipeline.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/Error.h"
 
@@ -20,6 +21,7 @@ struct TargetRow {
   /// See TargetAttr in dialect/AttnBase.td.
   int64_t lanes, rowTile, panels, queryRows, keyLanes, rowBlock;
   bool bf16Dot = false; ///< only for --math=bf16
+  bool deviceMemory = false;
 
   attn::TargetAttr getAttr(mlir::MLIRContext *context) const;
 };
@@ -62,6 +64,12 @@ struct Backend {
   llvm::StringRef name;
   llvm::ArrayRef<TargetRow> targets; ///< best first
   bool (*runsHere)(const TargetRow &);
+  /// A target that is not in the table; null: there are none.
+  llvm::Expected<const TargetRow *> (*find)(llvm::StringRef name);
+  /// What the target's device computes; null: everything is the host's.
+  DeviceCheck (*device)(const TargetRow &);
+  /// What the device runs, as text for readers, from a module at stage "tasks" or later; null: there is nothing.
+  llvm::Expected<std::string> (*print)(const TargetRow &, mlir::ModuleOp);
   llvm::Expected<std::unique_ptr<Compilation>> (*start)(const ModelInterface &, const CodeOptions &, bool assembly);
 };
 
@@ -78,8 +86,9 @@ struct TargetSelection {
 /// best row that this CPU runs). An unknown name lists the known ones. Rows with bf16Dot are there if `bf16Math`.
 llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text, bool bf16Math = false);
 
-/// The CPU backend's row.
+/// The rows of the table.
 Backend cpuBackend();
+Backend halideBackend();
 
 /// LLVM's and attnc's version: part of every build id.
 std::string compilerVersion();

@@ -26,8 +26,9 @@ bin_dir = os.path.join(build, "bin")
 config.environment["PATH"] = os.pathsep.join(
     [bin_dir, config.attn_llvm_tools, config.environment.get("PATH", os.environ["PATH"])]
 )
-aarch64_dir = os.path.join(build, "test", "aarch64")
-config.substitutions.append(("%aarch64-run", "qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu max " + os.path.join(aarch64_dir, "attn-run")))
+for arch, cpu in [("aarch64", "max"), ("riscv64", "rv64")]:
+    config.substitutions.append(("%%%s-run" % arch, "qemu-%s -L /usr/%s-linux-gnu -cpu %s %s" % (
+        arch, arch, cpu, os.path.join(build, "test", arch, "attn-run"))))
 # Longer names first: lit replaces textually.
 for tool in ["attn-generate", "attn-embed", "attn-tokenize", "attn-bench", "attn-opt", "attn-run", "attnc"]:
     config.substitutions.append(("%" + tool, os.path.join(bin_dir, tool)))
@@ -92,11 +93,18 @@ if {"avx2", "fma", "f16c", "bmi2"} <= flags:
     if {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags:
         config.available_features.add("avx512")
 config.available_features.add(platform.machine().replace("_", "-"))
-for emulator in ["qemu-x86_64", "qemu-aarch64"]:
+for emulator in ["qemu-x86_64", "qemu-aarch64", "qemu-riscv64"]:
     if shutil.which(emulator):
         config.available_features.add(emulator)
-if os.path.exists(os.path.join(aarch64_dir, "remote-host")):
-    config.available_features.add("libc6-dev-arm64-cross")
+for arch, debian in [("aarch64", "arm64"), ("riscv64", "riscv64")]:
+    if os.path.exists(os.path.join(build, "test", arch, "remote-host")):
+        config.available_features.add("libc6-dev-%s-cross" % debian)
+if shutil.which("node") and os.path.exists("/usr/lib/wasm32-wasi/crt1-command.o"):
+    config.available_features.add("wasi")
+if os.path.exists("/etc/OpenCL/vendors/pocl.icd"):
+    config.available_features.add("pocl")
+if config.attn_halide:
+    config.available_features.add("halide")
 if os.path.exists(os.path.join(build, "fuzz", "config-fuzzer")):
     config.available_features.add("libfuzzer")
 if int(os.environ.get("ATTN_TEST_FULL", "0") or "0"):

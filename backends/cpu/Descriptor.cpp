@@ -5,6 +5,7 @@
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/Module.h"
@@ -17,13 +18,23 @@ using namespace llvm;
 
 /// support/*.c as bitcode, per architecture.
 static const unsigned char supportX86[] = {
-#include "backends/cpu/x86_64/SupportBitcode.inc"
+#include "backends/x86_64/Support.inc"
 };
 static const unsigned char supportAArch64[] = {
-#include "backends/cpu/aarch64/SupportBitcode.inc"
+#include "backends/aarch64/Support.inc"
+};
+static const unsigned char supportRISCV[] = {
+#include "backends/riscv64/Support.inc"
+};
+static const unsigned char supportWasm[] = {
+#include "backends/wasm32/Support.inc"
 };
 static StringRef supportBitcode(StringRef arch) {
-  return toStringRef(arch == "aarch64" ? ArrayRef(supportAArch64) : ArrayRef(supportX86));
+  return toStringRef(StringSwitch<ArrayRef<unsigned char>>(arch)
+                         .Case("aarch64", supportAArch64)
+                         .Case("riscv64", supportRISCV)
+                         .Case("wasm32", supportWasm)
+                         .Default(supportX86));
 }
 
 static Error fail(const Twine &message) {
@@ -158,12 +169,25 @@ static Expected<Constant *> buildLibrary(Module &module, TableBuilder &table, co
 }
 
 Expected<std::unique_ptr<Module>> buildLibraryModule(const ModelInterface &model, const CodeOptions &options,
-                                                     ArrayRef<const TargetRow *> rows, LLVMContext &context) {
+                                                     ArrayRef<const TargetRow *> rows, StringRef deviceCode,
+                                                     LLVMContext &context) {
   Expected<std::unique_ptr<Module>> parsed =
       parseBitcodeFile(MemoryBufferRef(supportBitcode(rows[0]->arch), "support"), context);
   if (!parsed)
     return parsed.takeError();
   std::unique_ptr<Module> module = std::move(*parsed);
+  SmallVector<std::string> shared(std::begin(kMemoryFunctions), std::end(kMemoryFunctions));
+  llvm::append_range(shared, ArrayRef<StringRef>{"attn_dispatch", "attn_fail", "attn_external", "attn_query"});
+  if (!deviceCode.empty()) {
+    Expected<std::unique_ptr<Module>> device = parseBitcodeFile(MemoryBufferRef(deviceCode, "device"), context);
+    if (!device)
+      return device.takeError();
+    for (const GlobalValue &global : (*device)->global_values())
+      if (!global.isDeclaration() && !global.hasLocalLinkage())
+        shared.push_back(global.getName().str());
+    if (Linker::linkModules(*module, std::move(*device)))
+      return fail("the support code and the device's do not fit together");
+  }
   TableBuilder table(*module);
   Expected<Constant *> library = buildLibrary(*module, table, model, options, rows);
   if (!library)
@@ -197,8 +221,6 @@ Expected<std::unique_ptr<Module>> buildLibraryModule(const ModelInterface &model
         function->setVisibility(GlobalValue::DefaultVisibility);
         function->setDSOLocal(false);
       }
-  SmallVector<StringRef> shared(std::begin(kMemoryFunctions), std::end(kMemoryFunctions));
-  shared.append({"attn_dispatch", "attn_fail", "attn_external", "attn_query"});
   internalizeModule(*module, [&](const GlobalValue &global) { return is_contained(shared, global.getName()); });
   for (GlobalValue &global : module->global_values())
     if (archive && !global.hasLocalLinkage() && !is_contained(kMemoryFunctions, global.getName()) &&

@@ -4,6 +4,8 @@
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Analysis/CGSCCPassManager.h"
 #include "llvm/Analysis/LoopAnalysisManager.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/IR/Intrinsics.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
@@ -17,7 +19,6 @@
 #include "llvm/TargetParser/Triple.h"
 #include "llvm/Transforms/Instrumentation/AddressSanitizer.h"
 
-#include <future>
 #include <mutex>
 #include <set>
 
@@ -48,15 +49,18 @@ static Expected<std::unique_ptr<TargetMachine>> createMachine(const CodeGenJob &
     InitializeAllAsmPrinters();
     InitializeAllAsmParsers(); // for the support code's inline assembly
   });
-  Triple triple(job.arch + "-unknown-linux-gnu");
+  const bool isWasm = job.arch == "wasm32";
+  Triple triple(job.arch + (isWasm ? "-unknown-unknown" : "-unknown-linux-gnu"));
   std::string text;
   const Target *target = TargetRegistry::lookupTarget(triple, text);
   if (!target)
     return fail("this LLVM cannot generate code for " + triple.str() + ": " + text);
   TargetOptions options;
+  if (job.arch == "riscv64") // floats in registers, as on every Linux
+    options.MCOptions.ABIName = "lp64d";
   options.FunctionSections = options.DataSections = true; // what is not used is dropped at link time
   std::unique_ptr<TargetMachine> machine(target->createTargetMachine(
-      triple, job.cpu, job.features, options, Reloc::PIC_, CodeModel::Small, CodeGenOptLevel::Aggressive));
+      triple, job.cpu, job.features, options, isWasm ? Reloc::Static : Reloc::PIC_, CodeModel::Small, CodeGenOptLevel::Aggressive));
   if (!machine)
     return fail("this LLVM has no target machine for " + triple.str());
   return machine;
@@ -88,6 +92,17 @@ static void optimize(Module &module, TargetMachine &machine, OptimizationLevel l
   builder.buildPerModuleDefaultPipeline(level).run(module, modules);
 }
 
+/// Without an instruction for it a fused product and sum would be a call: both roundings instead.
+static void splitFusedOperations(Module &module) {
+  for (Function &function : make_early_inc_range(module)) {
+    if (function.getIntrinsicID() != Intrinsic::fma)
+      continue;
+    Function *separate = Intrinsic::getOrInsertDeclaration(&module, Intrinsic::fmuladd, {function.getReturnType()});
+    function.replaceAllUsesWith(separate);
+    function.eraseFromParent();
+  }
+}
+
 static Expected<CodeObject> generate(CodeGenJob job, const CodeOptions &options, bool assembly) {
   Expected<std::unique_ptr<TargetMachine>> machine = createMachine(job);
   if (!machine)
@@ -95,10 +110,12 @@ static Expected<CodeObject> generate(CodeGenJob job, const CodeOptions &options,
   Module &module = *job.module;
   module.setTargetTriple((*machine)->getTargetTriple());
   module.setDataLayout((*machine)->createDataLayout());
-  if (!job.support) // the support code says so itself
+  if (job.arch != "wasm32" && !module.getModuleFlag("PIC Level")) // what comes as bitcode says so itself
     module.setPICLevel(PICLevel::BigPIC);
   if (options.debug && !module.getModuleFlag("Dwarf Version"))
     module.addModuleFlag(Module::Warning, "Dwarf Version", 5);
+  if (job.arch == "wasm32")
+    splitFusedOperations(module);
   for (Function &function : module) {
     function.addFnAttr(Attribute::NoUnwind);
     // LLVM's generic AArch64 CPU runs in order: scheduled for it, attention and linear need more registers than there are.
@@ -131,7 +148,12 @@ static Expected<CodeObject> generate(CodeGenJob job, const CodeOptions &options,
 // Undefined symbols
 //===----------------------------------------------------------------------===//
 
-/// A model file needs no library: what one object lacks, another must define.
+/// What WebAssembly's linker defines; the last one is in the compiler's library.
+static bool isFromLinker(StringRef name) {
+  return is_contained<StringRef>({"__indirect_function_table", "__stack_pointer", "__multi3"}, name);
+}
+
+/// A model file needs no library: what one object lacks, another must define, but for weak names, which the code does without.
 static Error checkSymbols(ArrayRef<CodeObject> objects, const CodeOptions &options) {
   llvm::StringSet<> defined;
   std::set<std::string> undefined;
@@ -148,7 +170,7 @@ static Error checkSymbols(ArrayRef<CodeObject> objects, const CodeOptions &optio
         return name.takeError();
       if (name->empty())
         continue;
-      if (*flags & object::SymbolRef::SF_Undefined)
+      if (*flags & object::SymbolRef::SF_Undefined && !(*flags & object::SymbolRef::SF_Weak))
         undefined.insert(name->str());
       else if (*flags & object::SymbolRef::SF_Global)
         defined.insert(*name);
@@ -156,13 +178,15 @@ static Error checkSymbols(ArrayRef<CodeObject> objects, const CodeOptions &optio
   }
   std::string missing;
   for (const std::string &name : undefined) {
-    bool fromHost = (!options.symbolPrefix.empty() && is_contained(kMemoryFunctions, name)) ||
+    bool fromHost = (!options.symbolPrefix.empty() && is_contained(kMemoryFunctions, name)) || isFromLinker(name) ||
                     (options.sanitizeAddress && StringRef(name).starts_with("__asan_"));
     if (!defined.contains(name) && !fromHost && name != "attn_weights") // attn_weights: the linker script
       missing += (missing.empty() ? "" : ", ") + name;
   }
   if (missing.empty())
     return Error::success();
+  if (StringRef(missing).contains("hfsf2") || StringRef(missing).contains("sfhf2")) // of a compiler's library
+    return fail("the target has no instructions for f16: expected weights and caches of another type (--dtype=bf16)");
   return fail("internal error: the generated code calls functions that no model file has: " + missing);
 }
 
@@ -170,90 +194,86 @@ static Error checkSymbols(ArrayRef<CodeObject> objects, const CodeOptions &optio
 // The whole model
 //===----------------------------------------------------------------------===//
 
-namespace {
-class CpuCompilation : public Compilation {
-public:
-  CpuCompilation(const ModelInterface &model, const CodeOptions &options, bool assembly)
-      : model(model), options(options), assembly(assembly) {}
+CpuCompilation::~CpuCompilation() {
+  for (std::future<Expected<CodeObject>> &object : objects)
+    if (object.valid())
+      consumeError(object.get().takeError());
+}
 
-  ~CpuCompilation() override {
-    for (std::future<Expected<CodeObject>> &object : objects)
-      if (object.valid())
-        consumeError(object.get().takeError());
+Error CpuCompilation::addVariant(const TargetRow &row, mlir::ModuleOp module) {
+  if (!rows.empty() && rows[0]->arch != row.arch) // stages that were fed back in
+    return fail("expected modules for one architecture, got " + rows[0]->name + " and " + row.name);
+  auto context = std::make_unique<LLVMContext>();
+  Expected<std::unique_ptr<Module>> built = buildVariantModule(model, rows.size(), module, *context);
+  if (!built)
+    return built.takeError();
+  rows.push_back(&row);
+  schedule(row, row.name, std::move(context), std::move(*built));
+  return Error::success();
+}
+
+Error CpuCompilation::addCode(const TargetRow &row, StringRef name, StringRef bitcode) {
+  auto context = std::make_unique<LLVMContext>();
+  Expected<std::unique_ptr<Module>> parsed = parseBitcodeFile(MemoryBufferRef(bitcode, name), *context);
+  if (!parsed)
+    return parsed.takeError();
+  schedule(row, name, std::move(context), std::move(*parsed));
+  return Error::success();
+}
+
+Expected<std::vector<CodeObject>> CpuCompilation::finish() {
+  CodeGenJob job;
+  job.context = std::make_unique<LLVMContext>();
+  Expected<std::unique_ptr<Module>> library = buildLibraryModule(model, options, rows, deviceCode, *job.context);
+  if (!library)
+    return library.takeError();
+  job.module = std::move(*library);
+  job.name = "library";
+  job.arch = rows[0]->arch.str();
+  job.cpu = job.arch == "x86_64" ? "x86-64" : job.arch == "riscv64" ? "generic-rv64" : "generic";
+  job.features = job.arch == "riscv64" ? rows[0]->features.str() : "";
+  job.support = true;
+  std::vector<CodeObject> result;
+  Expected<CodeObject> first = generate(std::move(job), options, assembly);
+  if (!first)
+    return first.takeError();
+  result.push_back(std::move(*first));
+  Error error = Error::success();
+  for (std::future<Expected<CodeObject>> &object : objects) {
+    Expected<CodeObject> done = object.get();
+    if (done)
+      result.push_back(std::move(*done));
+    else
+      error = joinErrors(std::move(error), done.takeError());
   }
+  if (error)
+    return std::move(error);
+  if (!assembly)
+    if (Error missing = checkSymbols(result, options))
+      return std::move(missing);
+  return result;
+}
 
-  Error addVariant(const TargetRow &row, mlir::ModuleOp module) override {
-    if (!rows.empty() && rows[0]->arch != row.arch) // stages that were fed back in
-      return fail("expected modules for one architecture, got " + rows[0]->name + " and " + row.name);
-    CodeGenJob job;
-    job.context = std::make_unique<LLVMContext>();
-    Expected<std::unique_ptr<Module>> built = buildVariantModule(model, rows.size(), module, *job.context);
-    if (!built)
-      return built.takeError();
-    job.module = std::move(*built);
-    job.name = row.name.str();
-    job.arch = row.arch.str();
-    job.cpu = row.cpu.str();
-    job.features = row.features.str();
-    rows.push_back(&row);
-    schedule(std::move(job));
-    return Error::success();
-  }
-
-  Expected<std::vector<CodeObject>> finish() override {
-    CodeGenJob job;
-    job.context = std::make_unique<LLVMContext>();
-    Expected<std::unique_ptr<Module>> library = buildLibraryModule(model, options, rows, *job.context);
-    if (!library)
-      return library.takeError();
-    job.module = std::move(*library);
-    job.name = "library";
-    job.arch = rows[0]->arch.str();
-    job.cpu = job.arch == "x86_64" ? "x86-64" : "generic";
-    job.support = true;
-    std::vector<CodeObject> result;
-    Expected<CodeObject> first = generate(std::move(job), options, assembly);
-    if (!first)
-      return first.takeError();
-    result.push_back(std::move(*first));
-    Error error = Error::success();
-    for (std::future<Expected<CodeObject>> &object : objects) {
-      Expected<CodeObject> done = object.get();
-      if (done)
-        result.push_back(std::move(*done));
-      else
-        error = joinErrors(std::move(error), done.takeError());
-    }
-    if (error)
-      return std::move(error);
-    if (!assembly)
-      if (Error missing = checkSymbols(result, options))
-        return std::move(missing);
-    return result;
-  }
-
-private:
-  void schedule(CodeGenJob job) {
-    // Symbols that the objects share carry the archive's name: several models may be linked into one program.
-    if (!options.symbolPrefix.empty())
-      for (GlobalValue &global : job.module->global_values())
-        if (!global.hasLocalLinkage() && !is_contained(kMemoryFunctions, global.getName()) &&
-            !global.getName().starts_with("llvm."))
-          global.setName(options.symbolPrefix + "." + global.getName());
-    auto policy = options.jobs > 1 ? std::launch::async : std::launch::deferred;
-    auto shared = std::make_shared<CodeGenJob>(std::move(job));
-    objects.push_back(std::async(policy, [shared, options = options, assembly = assembly] {
-      return generate(std::move(*shared), options, assembly);
-    }));
-  }
-
-  ModelInterface model;
-  CodeOptions options;
-  bool assembly;
-  std::vector<const TargetRow *> rows;
-  std::vector<std::future<Expected<CodeObject>>> objects;
-};
-} // namespace
+void CpuCompilation::schedule(const TargetRow &row, StringRef name, std::unique_ptr<LLVMContext> context,
+                              std::unique_ptr<Module> module) {
+  // Symbols that the objects share carry the archive's name: several models may be linked into one program.
+  if (!options.symbolPrefix.empty())
+    for (GlobalValue &global : module->global_values())
+      if (!global.hasLocalLinkage() && !is_contained(kMemoryFunctions, global.getName()) &&
+          !global.getName().starts_with("llvm."))
+        global.setName(options.symbolPrefix + "." + global.getName());
+  auto shared = std::make_shared<CodeGenJob>();
+  shared->context = std::move(context);
+  shared->module = std::move(module);
+  shared->name = name.str();
+  shared->arch = row.arch.str();
+  shared->cpu = row.cpu.str();
+  shared->features = row.features.str();
+  auto policy = options.jobs > 1 ? std::launch::async : std::launch::deferred;
+  objects.push_back(std::async(policy, [shared, options = options, assembly = assembly] {
+    return generate(std::move(*shared), options, assembly);
+  }));
+}
 
 Expected<std::unique_ptr<Compilation>> startCpuCompilation(const ModelInterface &model, const CodeOptions &options,
                                                            bool assembly) {

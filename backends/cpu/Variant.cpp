@@ -24,7 +24,7 @@ std::string codeTableName(unsigned variant) { return ("attn.code." + Twine(varia
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// Calls of attn_dispatch in one run of a function: blocks are called once per layer, so calls multiply. Exact as long
+/// Calls of attn_dispatch and attn_launch in one run of a function: blocks are called once per layer, so calls multiply. Exact as long
 /// as no call stands in a loop; poll's total is advice.
 class OpCounter {
 public:
@@ -37,11 +37,12 @@ public:
       for (const Instruction &instruction : block)
         if (auto *call = dyn_cast<CallBase>(&instruction))
           if (const Function *callee = call->getCalledFunction())
-            total = SaturatingAdd(total, callee->getName() == "attn_dispatch" ? 1 : count(*callee));
+            total = SaturatingAdd(total, is_contained(kOps, callee->getName()) ? 1 : count(*callee));
     return counts[&function] = total;
   }
 
 private:
+  static constexpr StringLiteral kOps[] = {"attn_dispatch", "attn_launch"};
   DenseMap<const Function *, uint64_t> counts;
 };
 } // namespace

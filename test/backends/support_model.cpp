@@ -178,16 +178,20 @@ const attn_entry entries[] = {
     {sizeof(attn_entry), "step", 3, 2, 1, prefillDims, prefillIn, prefillOut, ATTN_STATE_APPENDS | ATTN_STATE_READS_CROSS},
     {sizeof(attn_entry), "ids", 2, 2, 2, stridedDims, idsIn, idsOut, 0},
 };
-const attn_code codes[] = {{runCopy, someBytes, 1},
-                           {runPrefill, someBytes, 0},
-                           {runFail, noBytes, 2},
-                           {runNothing, noBytes, 0},
-                           {runNothing, overflow, 0},
-                           {runStrided, noBytes, 0},
-                           {runCount, noBytes, 10},
-                           {runEncode, someBytes, 0},
-                           {runStep, someBytes, 0},
-                           {runIds, someBytes, 0}};
+/// The fakes read pointers, as long as a number.
+template <void (*run)(const void *const *)> void asCode(const attn_argument *args) {
+  run(reinterpret_cast<const void *const *>(args));
+}
+const attn_code codes[] = {{asCode<runCopy>, someBytes, 1},
+                           {asCode<runPrefill>, someBytes, 0},
+                           {asCode<runFail>, noBytes, 2},
+                           {asCode<runNothing>, noBytes, 0},
+                           {asCode<runNothing>, overflow, 0},
+                           {asCode<runStrided>, noBytes, 0},
+                           {asCode<runCount>, noBytes, 10},
+                           {asCode<runEncode>, someBytes, 0},
+                           {asCode<runStep>, someBytes, 0},
+                           {asCode<runIds>, someBytes, 0}};
 const attn_variant variants[] = {{"impossible"}, {"plain"}, {"slow"}};
 const attn_variant_code variantCodes[] = {{1u << 31, 0, codes}, {0, 0, codes}, {0, 0, codes}};
 } // namespace

@@ -10,7 +10,7 @@
 #include <memory>
 
 /// Header, lengths, reach, table, counts: where a state's parts begin.
-constexpr size_t kStateHeader = 88;
+constexpr size_t kStateHeader = 96;
 
 struct StateTest : testing::Test {
   TestModel m;

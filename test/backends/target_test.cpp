@@ -43,11 +43,11 @@ TEST(Targets, Groups) {
 }
 
 TEST(Targets, Errors) {
-  EXPECT_EQ(select("z80"), "--target: expected portable, native, x86-64-v4-bf16, x86-64-v4, x86-64-v3, aarch64-bf16, aarch64, got 'z80'");
-  EXPECT_EQ(select(""), "--target: expected portable, native, x86-64-v4-bf16, x86-64-v4, x86-64-v3, aarch64-bf16, aarch64, got ''");
-  EXPECT_EQ(select("x86-64-v4,"), "--target: expected portable, native, x86-64-v4-bf16, x86-64-v4, x86-64-v3, aarch64-bf16, aarch64, got ''");
+  EXPECT_EQ(select("z80"), "--target: expected portable, native, x86-64-v4-bf16, x86-64-v4, x86-64-v3, aarch64-bf16, aarch64, riscv64, wasm32, got 'z80'");
+  EXPECT_EQ(select(""), "--target: expected portable, native, x86-64-v4-bf16, x86-64-v4, x86-64-v3, aarch64-bf16, aarch64, riscv64, wasm32, got ''");
+  EXPECT_EQ(select("x86-64-v4,"), "--target: expected portable, native, x86-64-v4-bf16, x86-64-v4, x86-64-v3, aarch64-bf16, aarch64, riscv64, wasm32, got ''");
   EXPECT_EQ(select("x86-64-v4-bf16"), "--target=x86-64-v4-bf16: expected --math=bf16, got f32");
   EXPECT_EQ(select("aarch64-bf16"), "--target=aarch64-bf16: expected --math=bf16, got f32");
   EXPECT_EQ(select("aarch64,x86-64-v3"), "--target: expected targets of one architecture, got aarch64 and x86-64-v3");
-  EXPECT_EQ(select("gpu:x"), "--target: expected backend cpu, got 'gpu'");
+  EXPECT_EQ(select("gpu:x"), "--target: expected backend cpu, halide, got 'gpu'");
 }

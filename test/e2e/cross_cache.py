@@ -153,7 +153,7 @@ def check_slots(model, config):
     other.model, other.memory, other.handle = model, moved, mf.c_void_p()
     model.checked("state_attach", moved.address, moved.size, mf.byref(other.handle))
     report.equal(variant + " moved", steps(model, other, [2], first, 6)["cross1"], steps(model, state, [2], first, 6)["cross1"])
-    moved.bytes[88 + 4 * 6 :].view(np.int32)[1] = ARTICLE + 64
+    moved.bytes[96 + 4 * 6 :].view(np.int32)[1] = ARTICLE + 64
     report.status(variant + " attach", mf.CORRUPT_FILE, model.checked, "state_attach", moved.address, moved.size, mf.byref(other.handle),
                   saying="state: expected lengths from 0 to %d, got %d" % (ARTICLE, ARTICLE + 64))
     moved.free()

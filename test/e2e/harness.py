@@ -1,6 +1,7 @@
 """What the end-to-end tests share: writing modules, compiling them, and comparing results.
 
 A test compiles once per (compiler, module, weights, flags); the files lie in build/<preset>/test/e2e-cache.
+ATTN_TEST_TARGET=halide:host, or another target, compiles everything for it.
 """
 import glob
 import hashlib
@@ -103,11 +104,13 @@ def compile_module(source, *flags, cache=True):
     if not os.path.exists(ATTNC):
         sys.exit("expected %s; run ./build.sh check, or set ATTN_BUILD_DIR to another build" % ATTNC)
     key, inputs = hashlib.sha256(), {}
-    with open(ATTNC, "rb") as file:
-        key.update(hashlib.file_digest(file, "sha256").digest() if hasattr(hashlib, "file_digest") else file.read())
+    for program in filter(os.path.exists, (ATTNC, os.path.join(BUILD, "lib", "attn-halide.so"))):
+        with open(program, "rb") as file:
+            key.update(hashlib.file_digest(file, "sha256").digest() if hasattr(hashlib, "file_digest") else file.read())
     compiler = key.hexdigest()[:16]
-    if os.environ.get("ATTN_TEST_EMULATE"):
-        flags = [flag for flag in flags if not flag.startswith("--target=")] + ["--target=" + os.environ["ATTN_TEST_EMULATE"]]
+    target = os.environ.get("ATTN_TEST_EMULATE") or os.environ.get("ATTN_TEST_TARGET")
+    if target:
+        flags = [flag for flag in flags if not flag.startswith("--target=")] + ["--target=" + target]
     if isinstance(source, Module):
         inputs = {n: (a, source.kinds[n]) for n, a in source.weights.items()}
         source = source.text()

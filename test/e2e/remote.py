@@ -16,7 +16,8 @@ import model_file as mf
 from model_file import ModelError
 
 # Architecture: what runs build/<preset>/test/<architecture>/remote-host.
-EMULATORS = {"aarch64": ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-cpu", "max"]}
+EMULATORS = {"aarch64": ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-cpu", "max"],
+             "riscv64": ["qemu-riscv64", "-L", "/usr/riscv64-linux-gnu"]}
 
 
 class Process:

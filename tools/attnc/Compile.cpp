@@ -41,7 +41,7 @@ static constexpr uint64_t kMaxWeightsInside = 2ull << 30;
 //===----------------------------------------------------------------------===//
 
 Compiler::Compiler(const Options &options)
-    : options(options), context(MLIRContext::Threading::DISABLED), last(std::chrono::steady_clock::now()) {
+    : options(options), backend(options.targets.backend), context(MLIRContext::Threading::DISABLED), last(std::chrono::steady_clock::now()) {
   llvm::parallel::strategy = llvm::hardware_concurrency(options.jobs);
   if (options.jobs > 1) {
     pool.emplace(llvm::hardware_concurrency(options.jobs));
@@ -249,11 +249,14 @@ llvm::Error Compiler::loadText() {
     if (!perTarget)
       continue;
     auto target = module->getAttrOfType<attn::TargetAttr>(attn::kTargetAttr);
-    for (const TargetRow &row : options.targets.backend->targets)
-      if (target && row.name == target.getName())
-        work.row = &row;
-    if (!work.row)
+    if (!target)
       return fail("'" + options.input + "': expected a known target in " + attn::kTargetAttr);
+    llvm::Expected<TargetSelection> selection = selectTargets(target.getName(), /*bf16Math=*/true);
+    if (!selection)
+      return fail("'" + options.input + "': expected a known target in " + attn::kTargetAttr + ": " +
+                  llvm::toString(selection.takeError()));
+    work.row = selection->rows[0];
+    backend = selection->backend;
     if (options.targetGiven)
       return fail("--target: the input is for " + work.row->name + " already");
     if (work.stage != works[0].stage)
@@ -269,7 +272,8 @@ llvm::Error Compiler::loadText() {
 llvm::Error Compiler::runStage(Work &work) {
   const Stage &stage = stages()[work.stage];
   auto pm = PassManager::on<ModuleOp>(&context);
-  stage.build(pm);
+  bool launches = work.row && backend->device;
+  stage.build(pm, launches ? backend->device(*work.row) : DeviceCheck());
   if (mlir::failed(pm.run(*work.module)))
     return failed("internal error: stage '" + stage.name + "' failed");
   (*work.module)->setAttr(kStageAttr, StringAttr::get(&context, stage.name));
@@ -321,6 +325,9 @@ std::string Compiler::makeBuildId() {
 
 /// The boundary, the build id and the weights, from the last form that all targets share.
 llvm::Error Compiler::describeModel() {
+  llvm::StringRef arch = (works[0].row ? works[0].row : options.targets.rows[0])->arch;
+  if (arch == "wasm32" && (options.product == Product::SharedLibrary || options.product == Product::Object))
+    return fail("--target=wasm32: expected --emit=archive, which is linked into a module, or asm");
   code.modelName = nameOf(options);
   code.debug = options.debug;
   code.sanitizeAddress = options.sanitizeAddress;
@@ -406,7 +413,16 @@ llvm::Error Compiler::printStage() {
   for (Work &work : works) {
     if (&work != &works[0])
       stream << kSeparator;
-    stream << *work.module << "\n";
+    if (!options.pipelines) {
+      stream << *work.module << "\n";
+    } else if (!backend->print) {
+      return fail("--emit=halide: expected --target=halide:TARGET, got " + work.row->name);
+    } else {
+      llvm::Expected<std::string> pipelines = backend->print(*work.row, *work.module);
+      if (!pipelines)
+        return pipelines.takeError();
+      stream << *pipelines;
+    }
   }
   return output->write(text);
 }
@@ -479,7 +495,7 @@ llvm::Error Compiler::startReport() {
 llvm::Error Compiler::generate() {
   bool assembly = options.product == Product::Assembly;
   llvm::Expected<std::unique_ptr<Compilation>> compilation =
-      options.targets.backend->start(model, code, assembly);
+      backend->start(model, code, assembly);
   if (!compilation)
     return compilation.takeError();
   constexpr uint64_t kManyWeights = 8 << 20; // fewer take some milliseconds

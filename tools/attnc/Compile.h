@@ -58,6 +58,7 @@ private:
   void timed(const llvm::Twine &what);
 
   const Options &options;
+  const Backend *backend; ///< the command line's, or that of a stage that was fed back in
   std::optional<llvm::StdThreadPool> pool;
   mlir::MLIRContext context;
   bool reported = false; ///< an error was printed

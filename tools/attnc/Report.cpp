@@ -162,14 +162,13 @@ json::Object Report::planOf(const Trace &trace) {
 }
 
 json::Object Report::runOf(StringRef target, const EntryInterface &entry, const Trace &trace) {
-  llvm::MapVector<std::pair<void *, StringRef>, Row> rows; // by dispatch, or by box where loops run in place
+  llvm::MapVector<std::pair<void *, StringRef>, Row> rows; // by dispatch or launch, or by box where loops run in place
   for (const TraceStep &step : trace.steps) {
-    attn::DispatchOp dispatch = step.dispatch;
     const Box *box = boxOf(step.op);
-    void *key = dispatch ? step.op : box ? const_cast<Box *>(box) : static_cast<void *>(step.op);
-    Row &row = rows[{key, dispatch ? dispatch.getOp() : StringRef()}];
+    void *key = !step.name.empty() ? step.op : box ? const_cast<Box *>(box) : static_cast<void *>(step.op);
+    Row &row = rows[{key, step.name}];
     if (row.calls++ == 0) {
-      row.op = dispatch ? dispatch.getOp().str() : nameOf(step.op);
+      row.op = !step.name.empty() ? step.name.str() : nameOf(step.op);
       row.first = step.op;
     }
     row.tasks = step.tasks.value_or(0);

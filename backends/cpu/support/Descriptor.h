@@ -21,11 +21,17 @@ enum attn_cpu_needs {
   ATTN_CPU_BF16_DOT_ARM = 8u /* FEAT_BF16; the rest of AArch64's baseline needs nothing */
 };
 
+/* Of generated code: 8 bytes everywhere. */
+typedef union attn_argument {
+  const void *pointer;
+  int64_t number;
+} attn_argument;
+
 /* The code of one entry in one variant. */
 typedef struct attn_code {
-  /* args: the 8-byte arguments of _mlir_ciface_ENTRY in order, pointers or int64: context, a memref descriptor per
+  /* args: the arguments of _mlir_ciface_ENTRY in order: context, a memref descriptor per
    * input and output, [pages, table, past, page] of the cache and of the cross cache, weights, workspace, workers */
-  void (*run)(const void *const *args);
+  void (*run)(const attn_argument *args);
   /* args: the size of every dynamic dimension of the inputs, in order, then workers. Bytes, or < 0 on overflow */
   int64_t (*workspace)(const int64_t *args);
   uint64_t ops; /* calls of attn_dispatch in one run, for attn_host.poll; 0: unknown */

@@ -21,18 +21,6 @@
 /* Pauses of 10 to 50 ns each: longer than between two ops of a token. */
 #define PATIENCE 1000
 
-typedef struct gang gang;
-typedef struct context {
-  const attn_model *model;
-  const attn_host *host;
-  attn_error *error;    /* written by whoever sets status first; may be NULL */
-  uint64_t done, total; /* ops */
-  int32_t status;       /* sticky; atomic */
-  gang *gang;           /* NULL: every op is a parallel_for */
-} context;
-
-typedef void (*kernel_fn)(void *arg, int64_t task, int64_t worker);
-
 typedef struct job {
   context *ctx;
   kernel_fn kernel;
@@ -43,18 +31,17 @@ typedef struct job {
 struct gang {
   context *ctx;
   job job; /* the op's; only for who has taken a task */
-  void (*run)(const void *const *args); /* the entry */
-  const void *const *args;
+  void (*run)(const attn_argument *args); /* the entry */
+  const attn_argument *args;
   int64_t worker; /* of the leader */
   int32_t led;    /* atomic: there is a leader */
   _Alignas(LINE) int64_t left; /* atomic: tasks of the job not yet taken, or OVER */
   _Alignas(LINE) int64_t done; /* atomic: tasks that others than the leader ran */
 };
 
-static int32_t status_of(const context *ctx) { return __atomic_load_n(&ctx->status, __ATOMIC_RELAXED); }
+int32_t status_of(const context *ctx) { return __atomic_load_n(&ctx->status, __ATOMIC_RELAXED); }
 
-/* Whether the caller is the first to fail, and may write the message. */
-static int claim(context *ctx, int32_t status) {
+int claim(context *ctx, int32_t status) {
   int32_t none = ATTN_OK;
   return __atomic_compare_exchange_n(&ctx->status, &none, status, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
@@ -170,47 +157,49 @@ static int32_t join(void *arg, int64_t task, uint32_t worker) {
   return ATTN_OK;
 }
 
-int32_t run_entry(const attn_model *model, uint32_t index, const void **args, attn_error *error) {
-  const attn_host *host = &model->host;
-  const attn_code *code = &model->code[index];
-  context ctx = {model, host, error, 0, code->ops, ATTN_OK, NULL};
-  args[0] = &ctx;
-  if (!(host->flags & ATTN_HOST_GANG) || !host->parallel_for || host->workers == 1) {
-    code->run(args);
-    return status_of(&ctx);
-  }
-  gang g = {.ctx = &ctx, .run = code->run, .args = args};
-  ctx.gang = &g;
+static void run_gang(context *ctx, uint32_t index, void (*run)(const attn_argument *), const attn_argument *args) {
+  const attn_host *host = ctx->host;
+  gang g = {.ctx = ctx, .run = run, .args = args};
+  ctx->gang = &g;
   const char *name = attn_descriptor.library->entries[index].name;
-  check_parallel_for(&ctx, name, host->parallel_for(host->ctx, host->workers, join, &g));
-  if (!g.led && claim(&ctx, ATTN_CALLBACK)) {
-    text t = begin(error, ATTN_CALLBACK);
+  check_parallel_for(ctx, name, host->parallel_for(host->ctx, host->workers, join, &g));
+  if (!g.led && claim(ctx, ATTN_CALLBACK)) {
+    text t = begin(ctx->error, ATTN_CALLBACK);
     put(&t, name);
     put(&t, ": parallel_for ran none of its tasks");
     end(&t);
   }
-  return status_of(&ctx);
+  ctx->gang = NULL;
+}
+
+context begin_run(const attn_model *model, uint32_t index, attn_error *error) {
+  return (context){.model = model, .host = &model->host, .error = error, .total = model->code[index].ops};
+}
+
+void run_entry(context *ctx, uint32_t index, attn_argument *args) {
+  const attn_host *host = ctx->host;
+  void (*run)(const attn_argument *) = ctx->model->code[index].run;
+  args[0].pointer = ctx;
+  if (host->flags & ATTN_HOST_GANG && host->parallel_for && host->workers > 1 && !device_has_threads())
+    run_gang(ctx, index, run, args);
+  else
+    run(args);
 }
 
 /* ---- Ops -------------------------------------------------------------------------------------------- */
 
-static void tell(const attn_host *host, const attn_op_info *info, attn_span_phase phase) {
+void tell_op(const context *ctx, const attn_op_info *info, attn_span_phase phase) {
+  const attn_host *host = ctx->host;
   if (host->span)
     host->span(host->ctx, info->name, phase, info->tasks);
   if (host->op)
     host->op(host->ctx, info, phase);
 }
 
-/* One op: `count` tasks, between a poll and its span. A no-op once the run has failed. flop and bytes: attn_op_info. */
-void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, const char *op, int64_t flop,
-                   int64_t bytes) {
+int begin_op(context *ctx, const attn_op_info *op) {
   const attn_host *host = ctx->host;
   if (status_of(ctx) != ATTN_OK)
-    return;
-  if (count <= 0) { /* an empty op: no reason to wake anyone */
-    ++ctx->done;
-    return;
-  }
+    return 0;
   if (ctx->total <= ctx->done)
     ctx->total = ctx->done + 1;
   if (host->poll && host->poll(host->ctx, ctx->done, ctx->total) != 0) {
@@ -223,10 +212,19 @@ void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, con
       put(&t, " ops");
       end(&t);
     }
-    return;
+    return 0;
   }
-  attn_op_info info = {sizeof info, op, count, (uint64_t)flop, (uint64_t)bytes};
-  tell(host, &info, ATTN_SPAN_BEGIN);
+  tell_op(ctx, op, ATTN_SPAN_BEGIN);
+  return 1;
+}
+
+void end_op(context *ctx, const attn_op_info *op) {
+  tell_op(ctx, op, ATTN_SPAN_END);
+  ++ctx->done;
+}
+
+void run_tasks(context *ctx, kernel_fn kernel, void *arg, int64_t count, const char *op) {
+  const attn_host *host = ctx->host;
   job j = {ctx, kernel, arg, count};
   int32_t status = 0;
   if (ctx->gang)
@@ -236,9 +234,21 @@ void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, con
   else
     for (int64_t t = 0; t < count && status == 0; ++t)
       status = run_task(&j, t, 0);
-  tell(host, &info, ATTN_SPAN_END);
   check_parallel_for(ctx, op, status);
-  ++ctx->done;
+}
+
+/* One op: `count` tasks, between a poll and its span. A no-op once the run has failed. flop and bytes: attn_op_info. */
+void attn_dispatch(context *ctx, kernel_fn kernel, void *arg, int64_t count, const char *op, int64_t flop,
+                   int64_t bytes) {
+  if (count <= 0) { /* an empty op: no reason to wake anyone */
+    ++ctx->done;
+    return;
+  }
+  attn_op_info info = {sizeof info, op, count, (uint64_t)flop, (uint64_t)bytes};
+  if (!begin_op(ctx, &info))
+    return;
+  run_tasks(ctx, kernel, arg, count, op);
+  end_op(ctx, &info);
 }
 
 /* ---- External functions ------------------------------------------------------------------------------ */
@@ -261,9 +271,9 @@ void attn_external(context *ctx, const char *name, DLTensor *tensors, uint32_t n
   for (uint32_t t = 0; t < n_out; ++t)
     out[t] = &tensors[n_in + t];
   attn_op_info info = {sizeof info, name, 1, 0, 0};
-  tell(ctx->host, &info, ATTN_SPAN_BEGIN);
+  tell_op(ctx, &info, ATTN_SPAN_BEGIN);
   int32_t status = ctx->model->externals[i](ctx->host->ctx, in, n_in, out, n_out);
-  tell(ctx->host, &info, ATTN_SPAN_END);
+  tell_op(ctx, &info, ATTN_SPAN_END);
   if (status == 0 || !claim(ctx, ATTN_CALLBACK))
     return;
   text t = begin(ctx->error, ATTN_CALLBACK);

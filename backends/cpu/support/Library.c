@@ -47,6 +47,9 @@ static uint32_t cpu_offers(void) {
   __asm__("mrs %0, ID_AA64ISAR1_EL1" : "=r"(isar1));
   return isar1 >> 44 & 0xf /* BF16 */ ? ATTN_CPU_BF16_DOT_ARM : 0;
 }
+
+#else /* RISC-V, WebAssembly: what the row names */
+static uint32_t cpu_offers(void) { return 0; }
 #endif
 
 /* The best variant that runs here, or the one named; n_variants with the error set if there is none. */
@@ -164,6 +167,8 @@ static int32_t resolve_externals(attn_model *m, attn_error *error) {
 
 static const DLDevice cpu = {kDLCPU, 0};
 
+static void release(attn_model *model) { model->host.free(model->host.ctx, cpu, model); }
+
 int32_t attn_library_open(const attn_host *host, const attn_open_options *given, attn_model **model,
                           attn_error *error) {
   if (!host || !model)
@@ -180,12 +185,6 @@ int32_t attn_library_open(const attn_host *host, const attn_open_options *given,
   copy.size = sizeof copy;
   if (!copy.alloc || !copy.free)
     return fail_with(error, ATTN_INVALID_ARGUMENT, "host: expected alloc and free, got null");
-  if (options.device.device_type != kDLCPU) {
-    text t = begin(error, ATTN_UNSUPPORTED);
-    put(&t, "open: expected the CPU as device, got device type ");
-    put_int(&t, (int64_t)options.device.device_type);
-    return end(&t);
-  }
   if (!copy.parallel_for || copy.workers == 0)
     copy.workers = 1;
   uint32_t variant = choose_variant(options.variant, error);
@@ -203,8 +202,9 @@ int32_t attn_library_open(const attn_host *host, const attn_open_options *given,
   m->variant = attn_descriptor.library->variants[variant].name;
   m->code = attn_descriptor.variants[variant].entries;
   m->weights = weights;
-  if ((status = resolve_externals(m, error)) != ATTN_OK) {
-    attn_library_close(m);
+  m->device = NULL;
+  if ((status = resolve_externals(m, error)) != ATTN_OK || (status = device_open(m, options.device, error)) != ATTN_OK) {
+    release(m);
     return status;
   }
   *model = m;
@@ -214,9 +214,8 @@ int32_t attn_library_open(const attn_host *host, const attn_open_options *given,
 void attn_library_close(attn_model *model) {
   if (!model)
     return;
-  void *ctx = model->host.ctx;
-  void (*release)(void *, DLDevice, void *) = model->host.free;
-  release(ctx, cpu, model);
+  device_close(model);
+  release(model);
 }
 
 const char *attn_library_variant(const attn_model *model) { return model ? model->variant : NULL; }

@@ -99,6 +99,7 @@ static void own_pages(attn_state *s, uint32_t sequence, int64_t past, int64_t to
     if (old >= 0 && state_counts(s)[old] == 1)
       continue;
     *entry = take_page(s);
+    s->stamp = device_stamp();
     if (old >= 0 && i == first && past % s->page)
       memcpy(page_at(s, *entry), page_at(s, old), state_page_bytes(s));
     else if ((i + 1) * s->page > (uint64_t)(past + tokens)) /* not written to its end: no accidental numbers there */
@@ -179,6 +180,8 @@ static int32_t truncate_slot(attn_state *s, uint32_t slot, int64_t value, attn_e
 /* Sequence `to` gets the pages of `from`, shared or its own. */
 static void fork_sequence(attn_state *s, uint32_t to, uint32_t from, int copy) {
   release_from(s, to, 0);
+  if (copy)
+    s->stamp = device_stamp();
   int32_t *target = state_row(s, to), *counts = state_counts(s);
   const int32_t *source = state_row(s, from);
   uint64_t held = held_places(s, from);
@@ -292,6 +295,7 @@ int32_t attn_library_pool_map(const attn_model *model, attn_state *s, uint32_t s
       return end(&t);
     }
   release_from(s, slot, 0);
+  s->stamp = device_stamp(); /* the host may have filled the pages */
   int32_t *row = state_row(s, slot), *counts = state_counts(s);
   for (uint32_t i = 0; i < n; ++i)
     ++counts[row[i] = pages[i]];

@@ -211,7 +211,7 @@ typedef struct cache_args {
 
 /* Prepares the sequences of a run and describes them to the generated code; returns the number of its arguments. */
 static uint32_t begin_part(const attn_entry *entry, const attn_call *call, int cross, cache_args *cache,
-                           const void **args) {
+                           attn_argument *args) {
   attn_state *s = call->state;
   int64_t batch = call->in[0]->shape[0], shape[] = {batch, cross ? s->cross_places : s->pages_per_slot};
   for (int64_t row = 0; row < batch; ++row)
@@ -220,11 +220,21 @@ static uint32_t begin_part(const attn_entry *entry, const attn_call *call, int c
   describe(&cache->pages, state_pages(s), 1, &elements, NULL);
   describe(&cache->table, state_rows(s) + (cross ? (uint64_t)s->slots * s->pages_per_slot : 0), 2, shape, NULL);
   describe(&cache->past, state_past(s) + (cross ? s->slots : 0), 1, &batch, NULL);
-  args[0] = &cache->pages;
-  args[1] = &cache->table;
-  args[2] = &cache->past;
-  args[3] = (const void *)(uintptr_t)s->page;
+  args[0].pointer = &cache->pages;
+  args[1].pointer = &cache->table;
+  args[2].pointer = &cache->past;
+  args[3].number = s->page;
   return 4;
+}
+
+/* The pages that a run has appended to, from a device. */
+static void fetch_pages(context *ctx, int cross, int64_t row, int64_t tokens) {
+  const attn_state *s = ctx->state;
+  const int32_t *table = state_rows(s) + (cross ? (uint64_t)s->slots * s->pages_per_slot + (uint64_t)row * s->cross_places
+                                                : (uint64_t)row * s->pages_per_slot);
+  int64_t past = state_past(s)[(cross ? s->slots : 0) + row];
+  for (int64_t i = past / s->page; tokens && i * s->page < past + tokens; ++i)
+    device_fetch_page(ctx, state_pages(s) + (uint64_t)table[i] * state_page_bytes(s));
 }
 
 /* ---- run -------------------------------------------------------------------------------------------- */
@@ -332,22 +342,30 @@ int32_t attn_library_run(const attn_model *model, uint32_t index, const attn_cal
 
   memref tensors[ATTN_MAX_TENSORS], weights, workspace;
   cache_args caches[2];
-  const void *args[ATTN_MAX_TENSORS + 12];
+  attn_argument args[ATTN_MAX_TENSORS + 12];
   describe_tensors(entry, call, dims, (char *)call->workspace + own, tensors);
   uint32_t n = 1; /* args[0]: dispatch's */
   for (uint32_t i = 0; i < entry->n_in + entry->n_out; ++i)
-    args[n++] = &tensors[i];
+    args[n++].pointer = &tensors[i];
   for (int cross = 0; cross < 2; ++cross)
     if (uses_part(entry, cross))
       n += begin_part(entry, call, cross, &caches[cross], &args[n]);
   int64_t weights_bytes = (int64_t)attn_descriptor.library->weights_bytes, workspace_bytes = (int64_t)own;
   describe(&weights, (void *)model->weights, 1, &weights_bytes, NULL);
   describe(&workspace, call->workspace, 1, &workspace_bytes, NULL);
-  args[n++] = &weights;
-  args[n++] = &workspace;
-  args[n++] = (const void *)(uintptr_t)model->host.workers;
+  args[n++].pointer = &weights;
+  args[n++].pointer = &workspace;
+  args[n++].number = model->host.workers;
 
-  status = run_entry(model, index, args, error);
+  context ctx = begin_run(model, index, error);
+  ctx.workspace = (memory_range){call->workspace, own};
+  ctx.state = call->state;
+  run_entry(&ctx, index, args);
+  for (int cross = 0; cross < 2 && status_of(&ctx) == ATTN_OK; ++cross)
+    for (int64_t row = 0; row < batch && uses_part(entry, cross); ++row)
+      fetch_pages(&ctx, cross, row, appended(entry, call, cross, row));
+  device_finish(&ctx);
+  status = status_of(&ctx);
   for (int cross = 0; cross < 2; ++cross)
     for (int64_t row = 0; row < batch && uses_part(entry, cross); ++row)
       end_append(call->state, sequence_of(call, cross, row), appended(entry, call, cross, row), status == ATTN_OK);

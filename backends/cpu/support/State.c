@@ -154,6 +154,7 @@ static int32_t make(const attn_state *planned, void *memory, uint64_t bytes, att
   memset(s, 0, head_bytes(planned));
   memcpy(s, planned, sizeof *s);
   s->magic = STATE_MAGIC;
+  s->stamp = device_stamp();
   memcpy(s->build_id, attn_descriptor.library->build_id, sizeof s->build_id);
   memset(state_table(s), 0xff, table_ints(s) * sizeof(int32_t));
   *state = s;
@@ -294,6 +295,7 @@ int32_t attn_library_state_attach(const attn_model *model, void *memory, uint64_
   if (!counts_agree(s))
     return fail_with(error, ATTN_CORRUPT_FILE, "state: expected page counts that agree with the table, got others");
   s->first_free = 0;
+  s->stamp = device_stamp();
   memset(state_past(s), 0, scratch_ints(s) * sizeof(int32_t));
   *state = s;
   return ATTN_OK;

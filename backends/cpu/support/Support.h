@@ -17,6 +17,7 @@ struct attn_model {
   const char *variant; /* name of the one chosen */
   const attn_code *code; /* [n_entries] of that variant */
   const void *weights; /* attn_weights_header and what follows; NULL: none */
+  void *device;        /* what device_open left */
   attn_external_fn externals[]; /* as attn_descriptor's */
 };
 
@@ -44,6 +45,7 @@ struct attn_state {
   uint32_t pooled;         /* 1: the host hands the pages out (pool_map) */
   uint32_t first_free;     /* no page before it is free */
   uint32_t cross_places;   /* pages of a cross part; 0: there is none */
+  uint64_t stamp;          /* another one when others than runs have written into the pages: a device's copy of them is old */
 };
 
 /* Errors: `begin` clears the message and sets the code, `put…` append to it, `end` terminates it and returns the code. */
@@ -113,8 +115,69 @@ uint64_t extra_bytes(const attn_entry *entry, const attn_call *call, const int64
 /* Inputs, then outputs; `extra` is that part of the workspace. */
 void describe_tensors(const attn_entry *entry, const attn_call *call, const int64_t *dims, char *extra, memref *m);
 
-/* Runs the generated code of an entry; args[0] is set here. The first failure of any of its tasks. */
-int32_t run_entry(const attn_model *model, uint32_t index, const void **args, attn_error *error);
+/* ---- Runs ------------------------------------------------------------------------------------------- */
+
+/* Memory that a run may touch besides the tensors of its call, for devices that keep a copy of it. */
+typedef struct memory_range {
+  char *start;
+  uint64_t bytes;
+} memory_range;
+
+typedef struct gang gang;
+/* A run, as generated code passes it on: its first argument everywhere. */
+typedef struct context {
+  const attn_model *model;
+  const attn_host *host;
+  attn_error *error;    /* written by whoever sets status first; may be NULL */
+  uint64_t done, total; /* ops */
+  int32_t status;       /* sticky; atomic */
+  gang *gang;           /* NULL: every op is a parallel_for */
+  memory_range workspace; /* the entry's own */
+  const attn_state *state; /* NULL: none */
+} context;
+
+typedef void (*kernel_fn)(void *arg, int64_t task, int64_t worker);
+
+/* A run that begins. */
+context begin_run(const attn_model *model, uint32_t index, attn_error *error);
+/* Runs the generated code of an entry; args[0] is set here. */
+void run_entry(context *ctx, uint32_t index, attn_argument *args);
+
+/* The first failure, so far. */
+int32_t status_of(const context *ctx);
+/* Whether the caller is the first to fail, and may write the message. */
+int claim(context *ctx, int32_t status);
+/* Around an op: a no-op once the run has failed or is cancelled, when begin_op is 0. */
+int begin_op(context *ctx, const attn_op_info *op);
+void end_op(context *ctx, const attn_op_info *op);
+/* Tells the host of something that is timed like an op. */
+void tell_op(const context *ctx, const attn_op_info *op, attn_span_phase phase);
+/* kernel(arg, 0 … count-1, worker) on the host's threads, or the gang's; from the thread that executes the entry. */
+void run_tasks(context *ctx, kernel_fn kernel, void *arg, int64_t count, const char *op);
+
+/* ---- Devices ---------------------------------------------------------------------------------------- */
+
+/* What backends/halide/support defines; NoDevice.c does nothing. */
+
+/* Ops that a device computes. tensors: the inputs of `pipeline`, then what it writes; in a scalar, of rank 0, data points at
+ * the value. A pipeline is a function of Halide's with 8-byte arguments: 0, or it failed. */
+typedef int (*pipeline_fn)(void **args);
+void attn_launch(context *ctx, pipeline_fn pipeline, const DLTensor *tensors, int32_t inputs, int32_t inits,
+                 const char *op, int64_t flop, int64_t bytes);
+/* A view, between the host's memory and the device's. */
+void attn_copy_to_host(context *ctx, const DLTensor *tensor);
+void attn_copy_to_device(context *ctx, const DLTensor *tensor);
+
+/* open, with everything in the model but the device; close. */
+int32_t device_open(attn_model *model, DLDevice device, attn_error *error);
+void device_close(attn_model *model);
+/* After a run, for each page of the state that it wrote to, then for all of it: what it wrote is in the host's memory. */
+void device_fetch_page(context *ctx, char *page);
+void device_finish(context *ctx);
+/* A number that no state has had: for attn_state.stamp. */
+uint64_t device_stamp(void);
+/* Whether it has threads of its own, which a gang would take the CPUs from. */
+int device_has_threads(void);
 
 /* Entries of attn_library. */
 int32_t attn_library_open(const attn_host *, const attn_open_options *, attn_model **, attn_error *);
