@@ -157,7 +157,7 @@ void run_tasks(context *ctx, kernel_fn kernel, void *arg, int64_t count, const c
 
 /* ---- Devices ---------------------------------------------------------------------------------------- */
 
-/* What backends/halide/support defines; NoDevice.c does nothing. */
+/* What a device's support code defines (backends/device, halide, cuda); NoDevice.c does nothing. */
 
 /* Ops that a device computes. tensors: the inputs of `pipeline`, then what it writes; in a scalar, of rank 0, data points at
  * the value. A pipeline is a function of Halide's with 8-byte arguments: 0, or it failed. */

@@ -73,7 +73,7 @@ int32_t device_open(attn_model *model, DLDevice wanted, attn_error *error) {
     return fail_with(error, ATTN_UNSUPPORTED, "open: expected device 0 of Vulkan, which chooses one itself");
   if (!process_suffices())
     return fail_with(error, ATTN_DEVICE, "open: expected a process with malloc, free, dlopen, dlsym, _setjmp and longjmp");
-  device *d = malloc(sizeof *d);
+  arenas *d = malloc(sizeof *d);
   if (!d)
     return fail_with(error, ATTN_OUT_OF_MEMORY, "open: out of memory");
   memset(d, 0, sizeof *d);
@@ -105,6 +105,8 @@ void device_close(attn_model *model) {
   free(model->device);
 }
 
+arenas *arenas_of(const launch *l) { return l->ctx->model->device; }
+
 int device_has_threads(void) { return 1; }
 
 /* ---- Runs -------------------------------------------------------------------------------------------- */
@@ -123,7 +125,7 @@ static void launch_section(launch *l, void *arg) {
   context *ctx = l->ctx;
   for (; placed < n && run; ++placed) {
     c->operands[placed].own.device = 0;
-    run = !c->tensors[placed].ndim || place_operand(l, c->tensors, placed, c->inputs, n, &c->operands[placed]);
+    run = !c->tensors[placed].ndim || describe_on_device(l, c->tensors, placed, c->inputs, n, &c->operands[placed]);
   }
   if (run && begin_op(ctx, &c->info)) {
     call_pipeline(l, c->pipeline, c->tensors, c->operands, c->inputs, c->inits);
@@ -150,41 +152,4 @@ void attn_launch(context *ctx, pipeline_fn pipeline, const DLTensor *tensors, in
   c.inits = inits;
   c.info = (attn_op_info){sizeof c.info, op, 1, (uint64_t)flop, (uint64_t)bytes};
   with_device(&l, launch_section, &c);
-}
-
-static void to_host(launch *l, void *tensor) { copy_view(l, tensor, 0); }
-static void to_device(launch *l, void *tensor) { copy_view(l, tensor, 1); }
-
-void attn_copy_to_host(context *ctx, const DLTensor *tensor) {
-  launch l = {ctx, "copy_to_host", 0};
-  if (status_of(ctx) == ATTN_OK)
-    with_device(&l, to_host, (void *)tensor);
-}
-
-void attn_copy_to_device(context *ctx, const DLTensor *tensor) {
-  launch l = {ctx, "copy_to_device", 0};
-  if (status_of(ctx) == ATTN_OK)
-    with_device(&l, to_device, (void *)tensor);
-}
-
-static void fetch_section(launch *l, void *page) { fetch_page(l, page, state_page_bytes(l->ctx->state)); }
-static void finish_section(launch *l, void *arg) {
-  (void)arg;
-  finish_arenas(l);
-}
-
-void device_fetch_page(context *ctx, char *page) {
-  launch l = {ctx, "copy_to_host", 0};
-  with_device(&l, fetch_section, page);
-}
-
-void device_finish(context *ctx) {
-  launch l = {ctx, "copy_to_host", 0};
-  with_device(&l, finish_section, NULL);
-}
-
-uint64_t device_stamp(void) {
-  static uint64_t last; /* atomic */
-  /* another copy of this file has other ones */
-  return ((uint64_t)(uintptr_t)&last << 16) + __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }

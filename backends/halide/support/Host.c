@@ -1,5 +1,5 @@
 /* Host.c: pipelines that compute on the host's CPU, in its memory. */
-#include "Launch.h"
+#include "Pipeline.h"
 
 static const DLDevice cpu = {kDLCPU, 0};
 

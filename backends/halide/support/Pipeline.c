@@ -1,30 +1,7 @@
-/* Launch.c: pipelines on the host's threads, for every device. */
-#include "Launch.h"
+/* Pipeline.c: calls of pipelines of Halide, on every device. */
+#include "Pipeline.h"
 
 /* ---- Errors ----------------------------------------------------------------------------------------- */
-
-/* Appends a message as one line without its end: line feeds, colons, full stops and spaces there. */
-static void put_line(text *t, const char *message) {
-  size_t length = 0;
-  for (size_t i = 0; message[i]; ++i)
-    if (!(message[i] == '\n' || message[i] == ' ' || message[i] == ':' || message[i] == '.'))
-      length = i + 1;
-  char one[2] = {0, 0};
-  for (size_t i = 0; i < length; ++i) {
-    *one = message[i] == '\n' || message[i] == '\t' ? ' ' : message[i];
-    put(t, one);
-  }
-}
-
-void fail_launch(const launch *l, int32_t status, const char *message) {
-  if (!claim(l->ctx, status))
-    return;
-  text t = begin(l->ctx->error, status);
-  put(&t, l->op);
-  put(&t, ": ");
-  put_line(&t, message);
-  end(&t);
-}
 
 /* Whoever calls it then returns an error, up to the pipeline itself. */
 void halide_error(void *user_context, const char *message) {
@@ -49,11 +26,6 @@ int halide_error_requirement_failed(void *user_context, const char *condition, c
     end(&t);
   }
   return halide_error_code_requirement_failed;
-}
-
-void log_message(const launch *l, const char *message) {
-  if (l && l->ctx->host->log)
-    l->ctx->host->log(l->ctx->host->ctx, 3, message);
 }
 
 /* ---- Parallel loops --------------------------------------------------------------------------------- */
@@ -92,8 +64,6 @@ int halide_do_par_for(void *user_context, halide_task_t task, int min, int size,
 }
 
 /* ---- Operands --------------------------------------------------------------------------------------- */
-
-const _Alignas(64) char no_data[64];
 
 static struct halide_type_t type_of(DLDataType type) {
   struct halide_type_t result = {halide_type_int, type.bits, 1};
@@ -134,30 +104,6 @@ int describe_operand(launch *l, const DLTensor *tensor, operand *o) {
   o->own.device = 0;
   o->copied = 0;
   return 1;
-}
-
-int64_t span_of(const DLTensor *tensor) {
-  int64_t span = 1;
-  for (int32_t d = 0; d < tensor->ndim; ++d) {
-    if (!tensor->shape[d])
-      return 0;
-    span += (tensor->shape[d] - 1) * tensor->strides[d];
-  }
-  return span;
-}
-
-int check_launch(launch *l, const DLTensor *tensors, int32_t inputs, int32_t inits) {
-  if (status_of(l->ctx) != ATTN_OK)
-    return 0;
-  if (inputs + inits > MAX_OPERANDS) {
-    fail_launch(l, ATTN_UNSUPPORTED, "expected at most 64 operands of a launch");
-    return 0;
-  }
-  for (int32_t i = inputs; i < inputs + inits; ++i)
-    if (span_of(&tensors[i]))
-      return 1;
-  ++l->ctx->done;
-  return 0;
 }
 
 void call_pipeline(launch *l, pipeline_fn pipeline, const DLTensor *tensors, operand *operands, int32_t inputs,
