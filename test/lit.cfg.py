@@ -33,6 +33,8 @@ for arch, cpu in [("aarch64", "max"), ("riscv64", "rv64")]:
 for tool in ["attn-generate", "attn-embed", "attn-tokenize", "attn-bench", "attn-opt", "attn-run", "attnc"]:
     config.substitutions.append(("%" + tool, os.path.join(bin_dir, tool)))
 config.substitutions += [
+    ("%attn-emulate", os.path.join(build, "test", "cuda", "attn-emulate")),
+    ("%cuda_driver", os.path.join(build, "test", "cuda")),  # for LD_LIBRARY_PATH
     ("%fake_model", os.path.join(build, "test", "runtime", "libfake_model.so")),
     # Sanitized compilers take their time: one directory of each family.
     ("%models", python + " " + os.path.join(source, "test", "e2e", "models.py") + (" --first" if config.attn_sanitize else "")),
