@@ -57,6 +57,11 @@ Value EmulatorCalls::fromI32(Value value, Type type) {
   return LLVM::BitcastOp::create(builder, loc, type, value);
 }
 
+Value EmulatorCalls::generic(Value pointer) {
+  auto type = LLVM::LLVMPointerType::get(builder.getContext());
+  return pointer.getType() == type ? pointer : Value(LLVM::AddrSpaceCastOp::create(builder, loc, type, pointer));
+}
+
 Value EmulatorCalls::room(Type type) {
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(&op->getParentOfType<LLVM::LLVMFuncOp>().front());

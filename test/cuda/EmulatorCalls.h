@@ -24,6 +24,8 @@ public:
   mlir::Value toI32(mlir::Value value);
   /// The other way round.
   mlir::Value fromI32(mlir::Value value, mlir::Type type);
+  /// A pointer without address space.
+  mlir::Value generic(mlir::Value pointer);
   /// Room on the stack for a value of `type`.
   mlir::Value room(mlir::Type type);
   /// A pointer to the values one after the other, each a register of 32 bits.

@@ -105,10 +105,7 @@ static void checkAlignment(ModuleOp module) {
     if (alignment < 2 || base.getDefiningOp<LLVM::AllocaOp>() || base.getDefiningOp<LLVM::AddressOfOp>())
       return;
     EmulatorCalls calls(module, op);
-    if (cast<LLVM::LLVMPointerType>(pointer.getType()).getAddressSpace())
-      pointer = LLVM::AddrSpaceCastOp::create(calls.builder, calls.loc, LLVM::LLVMPointerType::get(op->getContext()),
-                                              pointer);
-    calls.call("attn_emulator_check_alignment", {calls.place(), pointer, calls.i64(alignment)});
+    calls.call("attn_emulator_check_alignment", {calls.place(), calls.generic(pointer), calls.i64(alignment)});
   });
 }
 

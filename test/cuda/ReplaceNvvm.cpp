@@ -158,6 +158,84 @@ static Replacement intrinsic(LLVM::CallIntrinsicOp op, EmulatorCalls &calls) {
 }
 
 //===----------------------------------------------------------------------===//
+// Copies and matrices of warps
+//===----------------------------------------------------------------------===//
+
+static Replacement copyAsync(NVVM::CpAsyncOp op, EmulatorCalls &calls) {
+  Value bytes = calls.i32(op.getSize());
+  calls.call("attn_emulator_cp_async", {calls.place(), calls.generic(op.getDst()), calls.generic(op.getSrc()), bytes,
+                                        op.getCpSize() ? op.getCpSize() : bytes});
+  return SmallVector<Value>{};
+}
+
+static Replacement loadMatrix(NVVM::LdMatrixOp op, EmulatorCalls &calls) {
+  if (op.getShape().getM() != 8 || op.getShape().getN() != 8 || op.getEltType() != NVVM::LdStMatrixEltType::B16)
+    return failure();
+  Value registers = calls.room(op.getType());
+  calls.call("attn_emulator_ldmatrix", {calls.place(), registers, calls.generic(op.getPtr()), calls.i32(op.getNum()),
+                                        calls.i32(op.getLayout() == NVVM::MMALayout::col)});
+  return SmallVector<Value>{calls.load(op.getType(), registers)};
+}
+
+static Replacement storeMatrix(NVVM::StMatrixOp op, EmulatorCalls &calls) {
+  if (op.getShape().getM() != 8 || op.getShape().getN() != 8 || op.getEltType() != NVVM::LdStMatrixEltType::B16)
+    return failure();
+  calls.call("attn_emulator_stmatrix",
+             {calls.place(), calls.registers(op.getSources()), calls.generic(op.getPtr()),
+              calls.i32(op.getSources().size()), calls.i32(op.getLayout() == NVVM::MMALayout::col)});
+  return SmallVector<Value>{};
+}
+
+/// 16×8×k of f16, bf16 or tf32, with f32 accumulators.
+static Replacement multiply(NVVM::MmaOp op, EmulatorCalls &calls) {
+  std::optional<NVVM::MMATypes> type = op.getMultiplicandAPtxType();
+  if (!type || type != op.getMultiplicandBPtxType() || op.getShape().getM() != 16 || op.getShape().getN() != 8 ||
+      op.getLayoutA() != NVVM::MMALayout::row || op.getLayoutB() != NVVM::MMALayout::col ||
+      op.accumPtxType() != NVVM::MMATypes::f32 || op.resultPtxType() != NVVM::MMATypes::f32)
+    return failure();
+  unsigned number;
+  switch (*type) {
+  case NVVM::MMATypes::f16:
+    number = 0;
+    break;
+  case NVVM::MMATypes::bf16:
+    number = 1;
+    break;
+  case NVVM::MMATypes::tf32:
+    number = 2;
+    break;
+  default:
+    return failure();
+  }
+  Value result = calls.room(op.getType());
+  calls.call("attn_emulator_mma_sync",
+             {calls.place(), calls.i32(number), calls.i32(op.getShape().getK()), calls.registers(op.getOperandA()),
+              calls.registers(op.getOperandB()), calls.registers(op.getOperandC()), result});
+  return SmallVector<Value>{calls.load(op.getType(), result)};
+}
+
+static Replacement toTf32(NVVM::ConvertFloatToTF32Op op, EmulatorCalls &calls) {
+  const bool tiesToEven = op.getRnd() == NVVM::FPRoundingMode::RN;
+  if ((!tiesToEven && op.getRnd() != NVVM::FPRoundingMode::RNA) || op.getRelu() ||
+      op.getSat() != NVVM::SaturationMode::NONE)
+    return failure();
+  return SmallVector<Value>{calls.call("attn_emulator_to_tf32", op.getType(), {op.getSrc(), calls.i32(tiesToEven)})};
+}
+
+/// Two f32 to f16 or bf16, the first one in the upper half.
+template <class Op> static Replacement toPair(Op op, EmulatorCalls &calls) {
+  if (op.getRnd() != NVVM::FPRoundingMode::RN || op.getRelu() || op.getSat() != NVVM::SaturationMode::NONE)
+    return failure();
+  Value pair = LLVM::UndefOp::create(calls.builder, calls.loc, op.getType());
+  for (auto [i, half] : llvm::enumerate(ValueRange{op.getSrcLo(), op.getSrcHi()})) {
+    Value rounded =
+        LLVM::FPTruncOp::create(calls.builder, calls.loc, cast<VectorType>(op.getType()).getElementType(), half);
+    pair = LLVM::InsertElementOp::create(calls.builder, calls.loc, pair, rounded, calls.i32(i));
+  }
+  return SmallVector<Value>{pair};
+}
+
+//===----------------------------------------------------------------------===//
 // All
 //===----------------------------------------------------------------------===//
 
@@ -184,6 +262,21 @@ static Replacement replace(Operation *op, EmulatorCalls &calls) {
         calls.call("attn_emulator_yield", {});
         return SmallVector<Value>{};
       })
+      .Case([&](NVVM::CpAsyncOp op) { return copyAsync(op, calls); })
+      .Case([&](NVVM::CpAsyncCommitGroupOp op) {
+        calls.call("attn_emulator_cp_async_commit_group", {});
+        return SmallVector<Value>{};
+      })
+      .Case([&](NVVM::CpAsyncWaitGroupOp op) {
+        calls.call("attn_emulator_cp_async_wait_group", calls.i32(op.getN()));
+        return SmallVector<Value>{};
+      })
+      .Case([&](NVVM::LdMatrixOp op) { return loadMatrix(op, calls); })
+      .Case([&](NVVM::StMatrixOp op) { return storeMatrix(op, calls); })
+      .Case([&](NVVM::MmaOp op) { return multiply(op, calls); })
+      .Case([&](NVVM::ConvertFloatToTF32Op op) { return toTf32(op, calls); })
+      .Case([&](NVVM::ConvertF32x2ToF16x2Op op) { return toPair(op, calls); })
+      .Case([&](NVVM::ConvertF32x2ToBF16x2Op op) { return toPair(op, calls); })
       .Case([&](NVVM::SetMaxRegisterOp op) { return aligned(op, calls); })
       // One thread's memory operations happen in order, and all at once: fences and hints change nothing.
       .Case<NVVM::MembarOp, NVVM::FenceScClusterOp, NVVM::FenceSyncRestrictOp, NVVM::FenceMbarrierInitOp,

@@ -47,7 +47,14 @@ class Error(Exception):
         self.code = code
 
 
-_stderr = None
+def bf16_bits(array):
+    """To the nearest, as uint16."""
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32).astype(np.uint64)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def bf16_values(bits):
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def captured(function):

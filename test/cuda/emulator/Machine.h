@@ -51,6 +51,7 @@ struct AsyncCopy {
   void *to;
   const void *from;
   uint32_t bytes, valid; ///< after `valid` bytes of the source come zeros
+  bool done = false;
 };
 
 struct Thread {
@@ -63,7 +64,7 @@ struct Thread {
   uint32_t barrierThreads,
       barrierTrue; ///< threads of the barrier that let this one go, and how many predicates were true
   /// cp.async: groups not known to be complete, oldest first; the last one is not committed yet.
-  std::vector<std::vector<AsyncCopy>> copies;
+  std::vector<std::vector<std::shared_ptr<AsyncCopy>>> copies;
 };
 
 /// Which lanes may execute an instruction together.
