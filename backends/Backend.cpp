@@ -1,5 +1,6 @@
 //===- Backend.cpp - The table of backends ----------------------------------------------------===//
 #include "backends/Backend.h"
+#include "passes/Signature.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -11,7 +12,7 @@ namespace attnc {
 
 // To add a backend, add its row here.
 llvm::ArrayRef<Backend> backends() {
-  static const Backend table[] = {cpuBackend(), halideBackend()};
+  static const Backend table[] = {cpuBackend(), halideBackend(), cudaBackend()};
   return table;
 }
 
@@ -72,20 +73,32 @@ static llvm::Error addTarget(llvm::StringRef name, const Backend &backend, bool 
   return llvm::Error::success();
 }
 
+std::string pipelinesOf(mlir::ModuleOp module) {
+  if (auto text = module->getAttrOfType<mlir::StringAttr>(kPipelinesAttr))
+    return text.getValue().str();
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  for (auto pipeline : module.getOps<attn::PipelineOp>())
+    stream << pipeline << "\n";
+  return text;
+}
+
 llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text, bool bf16Math) {
   TargetSelection selection;
   llvm::SmallVector<llvm::StringRef> names;
   text.split(names, ',');
   for (llvm::StringRef name : names) {
     const Backend *backend = selection.backend ? selection.backend : &backends().front();
-    if (size_t colon = name.find(':'); colon != llvm::StringRef::npos) {
+    size_t colon = name.find(':');
+    bool isBackend = llvm::any_of(backends(), [&](const Backend &row) { return row.find && row.name == name; });
+    if (colon != llvm::StringRef::npos || isBackend) {
       llvm::StringRef prefix = name.take_front(colon);
       backend = llvm::find_if(backends(), [&](const Backend &row) { return row.name == prefix; });
       if (backend == backends().end())
         return fail("--target: expected backend " +
                     llvm::join(llvm::map_range(backends(), [](const Backend &row) { return row.name.str(); }), ", ") +
                     ", got '" + prefix + "'");
-      name = name.drop_front(colon + 1);
+      name = isBackend ? "" : name.drop_front(colon + 1);
     }
     if (selection.backend && selection.backend != backend)
       return fail("--target: expected targets of one backend, got " + selection.backend->name + " and " +

@@ -60,6 +60,11 @@ public:
   virtual llvm::Expected<std::vector<CodeObject>> finish() = 0;
 };
 
+/// What the device runs, as text for readers: a value of --emit.
+struct PrintedForm {
+  llvm::StringRef name, description, target; ///< target: the --target that it needs
+};
+
 struct Backend {
   llvm::StringRef name;
   llvm::ArrayRef<TargetRow> targets; ///< best first
@@ -68,8 +73,9 @@ struct Backend {
   llvm::Expected<const TargetRow *> (*find)(llvm::StringRef name);
   /// What the target's device computes; null: everything is the host's.
   DeviceCheck (*device)(const TargetRow &);
-  /// What the device runs, as text for readers, from a module at stage "tasks" or later; null: there is nothing.
-  llvm::Expected<std::string> (*print)(const TargetRow &, mlir::ModuleOp);
+  /// What the device runs, from a module at stage "tasks" or later; null: there is nothing.
+  llvm::ArrayRef<PrintedForm> forms;
+  llvm::Expected<std::string> (*print)(const TargetRow &, mlir::ModuleOp, llvm::StringRef form);
   llvm::Expected<std::unique_ptr<Compilation>> (*start)(const ModelInterface &, const CodeOptions &, bool assembly);
 };
 
@@ -82,13 +88,17 @@ struct TargetSelection {
   std::vector<const TargetRow *> rows; ///< best first
 };
 
-/// `[BACKEND:]NAME,…` where NAME is a row's name, `portable` (all rows of this machine's architecture) or `native` (the
+/// `[BACKEND:]NAME,…` or `BACKEND`, where NAME is a row's name, `portable` (all rows of this machine's architecture) or `native` (the
 /// best row that this CPU runs). An unknown name lists the known ones. Rows with bf16Dot are there if `bf16Math`.
 llvm::Expected<TargetSelection> selectTargets(llvm::StringRef text, bool bf16Math = false);
 
 /// The rows of the table.
 Backend cpuBackend();
 Backend halideBackend();
+Backend cudaBackend();
+
+/// The attn.pipelines of a module as text: before stage "llvm", or what attn-convert-to-llvm left of them.
+std::string pipelinesOf(mlir::ModuleOp module);
 
 /// LLVM's and attnc's version: part of every build id.
 std::string compilerVersion();

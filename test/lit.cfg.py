@@ -1,4 +1,5 @@
 # How the tests run: tools on the PATH, substitutions, and what this machine offers ("features").
+import ctypes
 import os
 import platform
 import shutil
@@ -103,6 +104,18 @@ for arch, debian in [("aarch64", "arm64"), ("riscv64", "riscv64")]:
         config.available_features.add("libc6-dev-%s-cross" % debian)
 if shutil.which("node") and os.path.exists("/usr/lib/wasm32-wasi/crt1-command.o"):
     config.available_features.add("wasi")
+# NVIDIA's driver, its assembler, and the emulator that stands for a GPU.
+try:
+    ctypes.CDLL("libcuda.so.1")
+    config.available_features.add("cuda-driver")
+except OSError:
+    pass
+ptxas = shutil.which("ptxas", path=os.environ.get("PATH", "") + os.pathsep + "/usr/local/cuda/bin")
+if ptxas:
+    config.available_features.add("ptxas")
+    config.substitutions.append(("%ptxas", ptxas))
+if os.path.exists(os.path.join(build, "test", "cuda", "attn-emulate")):
+    config.available_features.add("cuda-emulator")
 if os.path.exists("/etc/OpenCL/vendors/pocl.icd"):
     config.available_features.add("pocl")
 if config.attn_halide:

@@ -41,6 +41,6 @@ static bool runsHere(const TargetRow &row) {
   return !(row.needs & ATTN_CPU_X86_V3) || all({"avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "movbe"});
 }
 
-Backend cpuBackend() { return {"cpu", rows, runsHere, nullptr, nullptr, nullptr, startCpuCompilation}; }
+Backend cpuBackend() { return {"cpu", rows, runsHere, nullptr, nullptr, {}, nullptr, startCpuCompilation}; }
 
 } // namespace attnc

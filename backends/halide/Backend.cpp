@@ -86,17 +86,6 @@ static bool runsHere(const TargetRow &) { return true; } // asked for `native` o
 // Pipelines
 //===----------------------------------------------------------------------===//
 
-/// Pipelines as text: of a module before stage "llvm", or what attn-convert-to-llvm left of them.
-static std::string pipelinesOf(mlir::ModuleOp module) {
-  if (auto text = module->getAttrOfType<mlir::StringAttr>(kPipelinesAttr))
-    return text.getValue().str();
-  std::string text;
-  raw_string_ostream stream(text);
-  for (auto pipeline : module.getOps<attn::PipelineOp>())
-    stream << pipeline << "\n";
-  return text;
-}
-
 static DeviceCheck checkFor(const TargetRow &row) {
   return [&row](mlir::Operation *pipeline) {
     std::string text;
@@ -105,7 +94,7 @@ static DeviceCheck checkFor(const TargetRow &row) {
   };
 }
 
-static Expected<std::string> print(const TargetRow &row, mlir::ModuleOp module) {
+static Expected<std::string> print(const TargetRow &row, mlir::ModuleOp module, StringRef) {
   return cantFail(loadPlugin())->print(targetOf(row).halide.name, pipelinesOf(module));
 }
 
@@ -134,11 +123,12 @@ public:
 } // namespace
 
 Backend halideBackend() {
+  static constexpr PrintedForm forms[] = {{"halide", "what Halide compiles: Funcs and loop nests", "halide:TARGET"}};
   auto start = [](const ModelInterface &model, const CodeOptions &options,
                   bool assembly) -> Expected<std::unique_ptr<Compilation>> {
     return std::make_unique<HalideCompilation>(model, options, assembly);
   };
-  return {"halide", {}, runsHere, findTarget, checkFor, print, start};
+  return {"halide", {}, runsHere, findTarget, checkFor, forms, print, start};
 }
 
 } // namespace attnc

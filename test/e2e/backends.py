@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import ATTNC, SEED, SOURCE, Model, Module, Report, State, compile_module, tensor
 
-TARGETS = ["halide:host", "halide:host-opencl"]
+TARGETS = ["halide:host", "halide:host-opencl", "cuda"]
 report = Report("backends")
 random = report.random
 

@@ -1,7 +1,7 @@
 """What the end-to-end tests share: writing modules, compiling them, and comparing results.
 
 A test compiles once per (compiler, module, weights, flags); the files lie in build/<preset>/test/e2e-cache.
-ATTN_TEST_TARGET=halide:host, or another target, compiles everything for it.
+ATTN_TEST_TARGET=halide:host, or another target, compiles everything for it; cuda: its kernels run in an emulator (cuda.py).
 """
 import glob
 import hashlib
@@ -18,6 +18,7 @@ SOURCE = os.environ.get("ATTN_SOURCE_DIR", os.path.dirname(os.path.dirname(HERE)
 BUILD = os.environ.get("ATTN_BUILD_DIR", os.path.join(SOURCE, "build", "release"))
 sys.path[:0] = [HERE, os.path.join(SOURCE, "test")]
 
+import cuda
 import model_file
 from model_file import Model, ModelError, State
 if os.environ.get("ATTN_TEST_EMULATE"):  # a target: everything is compiled for it and runs in an emulator
@@ -148,6 +149,8 @@ def compile_module(source, *flags, cache=True):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if done.returncode != 0:
             raise CompileError("%s\nexit %d\n%s" % (" ".join(command), done.returncode, done.stderr.decode()))
+        if "--target=cuda" in flags:
+            cuda.make_image(ATTNC, command[1], flags, working)
         print("compiled %s in %.2f s" % (os.path.basename(directory) if directory else "%d entries" % source.count("func.func"),
                                         time.perf_counter() - start), flush=True)
         if not cache and os.path.exists(result):  # the caller compares the two

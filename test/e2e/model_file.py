@@ -14,6 +14,8 @@ from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_char, c_char_p, c_in
 
 import numpy as np
 
+import cuda
+
 faulthandler.enable()
 
 ABI_VERSION = 1
@@ -272,6 +274,7 @@ class Model:
 
     def __init__(self, path, variant=None, workers=1, schedule=None, seed=0, poll=None, externals=None):
         self.path = path
+        cuda.prepare(path)
         self.library = load(path)
         self.schedule = schedule or ("serial" if workers == 1 else "threads")
         self.workers = workers

@@ -413,12 +413,15 @@ llvm::Error Compiler::printStage() {
   for (Work &work : works) {
     if (&work != &works[0])
       stream << kSeparator;
-    if (!options.pipelines) {
+    auto isAsked = [&](const PrintedForm &form) { return form.name == options.form; };
+    if (options.form.empty()) {
       stream << *work.module << "\n";
-    } else if (!backend->print) {
-      return fail("--emit=halide: expected --target=halide:TARGET, got " + work.row->name);
+    } else if (llvm::none_of(backend->forms, isAsked)) {
+      for (const Backend &other : backends())
+        if (auto form = llvm::find_if(other.forms, isAsked); form != other.forms.end())
+          return fail("--emit=" + options.form + ": expected --target=" + form->target + ", got " + work.row->name);
     } else {
-      llvm::Expected<std::string> pipelines = backend->print(*work.row, *work.module);
+      llvm::Expected<std::string> pipelines = backend->print(*work.row, *work.module, options.form);
       if (!pipelines)
         return pipelines.takeError();
       stream << *pipelines;

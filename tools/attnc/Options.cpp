@@ -56,7 +56,6 @@ static cl::opt<std::string> sanitize("sanitize",
 // Help
 //===----------------------------------------------------------------------===//
 
-static constexpr StringRef kPipelines[2] = {"halide", "what Halide compiles: Funcs and loop nests; needs --target=halide:TARGET"};
 static constexpr StringRef kProducts[][2] = {
     {"asm", "assembly of every target"},
     {"obj", "one relocatable object file"},
@@ -82,7 +81,9 @@ static void printExtraHelp() {
   };
   for (const Stage &stage : stages())
     row(stage.name, stage.description);
-  row(kPipelines[0], kPipelines[1]);
+  for (const Backend &backend : backends())
+    for (const PrintedForm &form : backend.forms)
+      row(form.name, (form.description + "; needs --target=" + form.target).str());
   for (auto &[name, description] : kProducts)
     row(name, description);
   out << "\nNAME of --target is one of\n";
@@ -92,6 +93,7 @@ static void printExtraHelp() {
     for (const TargetRow &target : backend.targets)
       row(target.name, ("backend " + backend.name).str());
   row("halide:TARGET", "a target of Halide, as host, host-opencl, host-vulkan: docs/backends.md");
+  row("cuda", "NVIDIA GPUs, with a host like this one: docs/gpu.md");
   out << "\nModel families (--list-models says more):\n ";
   for (const Family &family : families())
     out << " " << family.modelType;
@@ -106,19 +108,23 @@ static std::string known() {
   std::string names;
   for (const Stage &stage : stages())
     names += stage.name.str() + ", ";
-  names += kPipelines[0].str() + ", ";
+  for (const Backend &backend : backends())
+    for (const PrintedForm &form : backend.forms)
+      names += form.name.str() + ", ";
   for (auto &[name, description] : kProducts)
     names += (&name == &kProducts[0][0] ? "" : ", ") + name.str();
   return names;
 }
 
 static llvm::Error parseEmit(Options &options) {
-  if (emitted == kPipelines[0]) { // of the ops that stage "tasks" launches
-    options.product = Product::Stage;
-    options.stage = "tasks";
-    options.pipelines = true;
-    return llvm::Error::success();
-  }
+  for (const Backend &backend : backends())
+    for (const PrintedForm &form : backend.forms)
+      if (form.name == emitted) { // of the ops that stage "tasks" launches
+        options.product = Product::Stage;
+        options.stage = "tasks";
+        options.form = emitted;
+        return llvm::Error::success();
+      }
   for (const Stage &stage : stages())
     if (stage.name == emitted) {
       options.product = Product::Stage;

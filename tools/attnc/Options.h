@@ -22,7 +22,7 @@ struct Options {
   GraphSource graph; ///< in place of `input`, for programs that build models
   Product product = Product::SharedLibrary;
   std::string stage; ///< the stage to stop after, with Product::Stage
-  bool pipelines = false; ///< print what the device runs instead of the stage
+  std::string form; ///< print what the device runs in this form instead of the stage; empty: the stage
   TargetSelection targets;
   bool targetGiven = false;
   bool describe = false; ///< --describe: nothing is written

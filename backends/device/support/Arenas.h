@@ -1,13 +1,14 @@
-/* Arenas.h: devices with a memory of their own: which bytes of the host's memory the device has, and copies between the two.
+/* Arenas.h: devices with a memory of their own: which bytes of the host's memory the device has, and copies between
+ * the two.
  *
  * A region of the host's memory has at most one arena: a device allocation that mirrors it byte for byte.
  *
- *   kind       region                                  what the device's copy holds
- *   WEIGHTS    one operand inside the weights          the same, always; until the model is closed
- *   WORKSPACE  all of the entry's workspace            what launches wrote, and what was copied there (attn_copy_to_device)
- *   PAGES      all pages of the state                  the pages in use, if `stamp` is the state's
- *   CALL       one operand anywhere else: a tensor of  the same; until the run ends
- *              the caller
+ *   kind       region                              what the device's copy holds
+ *   WEIGHTS    one operand inside the weights      the same, always; until the model is closed
+ *   WORKSPACE  all of the entry's workspace        what launches wrote, and what was copied there (attn_copy_to_device)
+ *   PAGES      all pages of the state              the pages in use, if `stamp` is the state's
+ *   CALL       one operand anywhere else: a        the same; until the run ends
+ *              tensor of the caller
  */
 #ifndef ATTN_BACKENDS_DEVICE_ARENAS_H
 #define ATTN_BACKENDS_DEVICE_ARENAS_H
@@ -59,7 +60,7 @@ int copy_elements(launch *l, arena *a, const DLTensor *tensor, int to_device);
 
 char *start_of(const DLTensor *tensor);
 
-/* The arena of operand `i` of a launch, with what it holds, and where in it the operand lies; NULL: the run has failed. */
+/* The arena of operand `i` of a launch, with what it holds, and where the operand lies in it. NULL: the run has failed. */
 arena *place_operand(launch *l, const DLTensor *tensors, int32_t i, int32_t inputs, int32_t n, uint64_t *offset);
 /* Where place_operand placed a tensor. */
 arena *arena_of(launch *l, const DLTensor *tensor, uint64_t *offset);

@@ -1,5 +1,5 @@
-/* Launch.h: shared by the files that launch pipelines inside a model file, whatever the device. Freestanding C like the rest of
- * the support code. */
+/* Launch.h: shared by the files that launch pipelines inside a model file, whatever the device. Freestanding C like
+ * the rest of the support code. */
 #ifndef ATTN_BACKENDS_DEVICE_LAUNCH_H
 #define ATTN_BACKENDS_DEVICE_LAUNCH_H
 

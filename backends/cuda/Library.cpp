@@ -1,0 +1,96 @@
+//===- Library.cpp - Support code, PTX and tables as LLVM bitcode -----------------------------------------===//
+#include "backends/cuda/Library.h"
+#include "backends/cuda/support/Code.h"
+#include "passes/Signature.h"
+
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+
+namespace attnc::cuda {
+using namespace llvm;
+
+static_assert(kMaxAxes == ATTN_CUDA_AXES && kElements == ATTN_CUDA_ELEMENTS && kRowsOfAll == ATTN_CUDA_ROWS);
+
+static const unsigned char supportX86[] = {
+#include "backends/x86_64/cuda/Device.inc"
+};
+static const unsigned char supportAArch64[] = {
+#include "backends/aarch64/cuda/Device.inc"
+};
+static const llvm::StringRef architectures[] = {"x86_64", "aarch64"};
+
+llvm::ArrayRef<llvm::StringRef> hostArchitectures() { return architectures; }
+
+namespace {
+/// Constants in the layout of support/Code.h.
+struct Tables {
+  llvm::Module &module;
+  LLVMContext &context = module.getContext();
+
+  Constant *i32(int64_t v) { return ConstantInt::getSigned(llvm::Type::getInt32Ty(context), v); }
+  Constant *i64(int64_t v) { return ConstantInt::get(llvm::Type::getInt64Ty(context), v); }
+  GlobalVariable *global(Constant *content, const Twine &name, GlobalValue::LinkageTypes linkage) {
+    return new GlobalVariable(module, content->getType(), true, linkage, content, name);
+  }
+  Constant *text(llvm::StringRef text) {
+    return global(ConstantDataArray::getString(context, text), "cuda.text", GlobalValue::PrivateLinkage);
+  }
+  Constant *array(ArrayRef<Constant *> elements, const Twine &name) {
+    if (elements.empty())
+      return ConstantPointerNull::get(PointerType::getUnqual(context));
+    auto *type = ArrayType::get(elements[0]->getType(), elements.size());
+    return global(ConstantArray::get(type, elements), name, GlobalValue::PrivateLinkage);
+  }
+
+  /// attn_cuda_kernel
+  Constant *kernel(const KernelInfo &info, uint32_t index) {
+    SmallVector<Constant *> axes;
+    for (const Axis &axis : info.axes)
+      axes.push_back(ConstantStruct::getAnon({i32(axis.operand), i32(axis.dim), i32(axis.tile)}));
+    while (axes.size() < ATTN_CUDA_AXES)
+      axes.push_back(ConstantStruct::getAnon({i32(0), i32(0), i32(1)}));
+    auto *type = ArrayType::get(axes[0]->getType(), axes.size());
+    Constant *content = ConstantStruct::getAnon(
+        {text(info.name), i32(index), i32(info.threads), i32(info.axes.size()), ConstantArray::get(type, axes)});
+    return global(content, kPipelinePrefix + info.name + "_argv", GlobalValue::ExternalLinkage);
+  }
+};
+} // namespace
+
+Expected<llvm::SmallString<0>> deviceCode(llvm::StringRef arch, ArrayRef<KernelInfo> kernels, ArrayRef<Ptx> ptx) {
+  llvm::StringRef support = toStringRef(ArrayRef<unsigned char>(supportX86));
+  if (arch == "aarch64")
+    support = toStringRef(ArrayRef<unsigned char>(supportAArch64));
+  LLVMContext context;
+  Expected<std::unique_ptr<llvm::Module>> parsed = parseBitcodeFile(MemoryBufferRef(support, "support"), context);
+  if (!parsed)
+    return parsed.takeError();
+  llvm::Module &module = **parsed;
+  Tables tables{module};
+  SmallVector<Constant *> texts, all;
+  for (const Ptx &code : ptx)
+    texts.push_back(ConstantStruct::getAnon({tables.i32(code.capability), tables.text(code.text)}));
+  for (auto [i, info] : enumerate(kernels))
+    all.push_back(tables.kernel(info, i));
+  Constant *content = ConstantStruct::getAnon({tables.i64(texts.size()), tables.array(texts, "cuda.ptx"),
+                                               tables.i64(all.size()), tables.array(all, "cuda.kernels")});
+  GlobalVariable *declared = module.getGlobalVariable("attn_cuda");
+  GlobalVariable *code = tables.global(content, "", GlobalValue::ExternalLinkage);
+  declared->replaceAllUsesWith(code);
+  code->takeName(declared);
+  declared->eraseFromParent();
+  for (GlobalValue &global : module.global_values())
+    if (!global.isDeclaration() && !global.hasLocalLinkage()) {
+      global.setVisibility(GlobalValue::HiddenVisibility);
+      global.setDSOLocal(true);
+    }
+  llvm::SmallString<0> bitcode;
+  raw_svector_ostream stream(bitcode);
+  WriteBitcodeToFile(module, stream);
+  return bitcode;
+}
+
+} // namespace attnc::cuda

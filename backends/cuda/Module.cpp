@@ -1,0 +1,151 @@
+//===- Module.cpp - attn.pipelines to kernels, to NVVM, to PTX -------------------------------------------===//
+//
+// In a context of its own, as pipelines come as text: what attnc reads as input has none of these dialects.
+//
+//===------------------------------------------------------------------------------------------------===//
+#include "backends/cuda/Module.h"
+#include "backends/cuda/Emitters.h"
+#include "passes/Signature.h"
+
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
+#include "mlir/Conversion/LLVMCommon/ConversionTarget.h"
+#include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Target/LLVM/NVVM/Target.h"
+#include "mlir/Target/LLVMIR/Dialect/All.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "mlir/Transforms/Passes.h"
+
+namespace attnc::cuda {
+using llvm::Error;
+
+/// Devices that every model file has code for. PTX versions are the lowest that serve: older drivers compile them, too.
+static constexpr struct {
+  int capability;
+  StringLiteral chip, features;
+} kTargets[] = {{80, "sm_80", "+ptx70"}, {90, "sm_90a", "+ptx80"}};
+
+Kernels::Kernels() : context(MLIRContext::Threading::DISABLED) {
+  DialectRegistry registry;
+  registerAllExtensions(registry);
+  registerAllGPUToLLVMIRTranslations(registry);
+  NVVM::registerNVVMTargetInterfaceExternalModels(registry);
+  context.appendDialectRegistry(registry);
+  context.loadDialect<attn::AttnDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
+                      gpu::GPUDialect, linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect,
+                      memref::MemRefDialect, NVVM::NVVMDialect, scf::SCFDialect, vector::VectorDialect>();
+}
+
+static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, SmallVector<KernelInfo> &infos) {
+  OpBuilder builder(pipeline.getContext());
+  Kernel kernel(pipeline, to, builder);
+  StringRef name = kernel.op()->getName().getStringRef();
+  Emitter emit = findEmitter(name);
+  if (!emit)
+    return refuse("'" + name + "' has no kernel");
+  for (BlockArgument argument : pipeline.getBody().front().getArguments())
+    if (auto type = dyn_cast<MemRefType>(argument.getType()))
+      if (!type.getElementType().isIntOrIndexOrFloat() || type.getElementType().isF64())
+        return refuse("expected buffers of integers and of floats of up to 32 bits");
+  if (Error error = emit(kernel))
+    return error;
+  kernel.finish();
+  infos.push_back({pipeline.getSymName().str(), kernel.threads(), llvm::to_vector(kernel.axes())});
+  return Error::success();
+}
+
+Error Kernels::build(StringRef pipelines) {
+  OwningOpRef<ModuleOp> source = parseSourceString<ModuleOp>(pipelines, ParserConfig(&context));
+  if (!source)
+    return refuse("internal error: expected the text of attn.pipelines");
+  module = ModuleOp::create(UnknownLoc::get(&context));
+  OpBuilder b = OpBuilder::atBlockBegin(module->getBody());
+  auto kernels = gpu::GPUModuleOp::create(b, module->getLoc(), "kernels");
+  for (auto pipeline : source->getOps<attn::PipelineOp>())
+    if (Error error = buildKernel(pipeline, kernels, infos))
+      return error;
+  if (failed(verify(*module)))
+    return refuse("internal error: an invalid kernel");
+  return Error::success();
+}
+
+/// Upstream's pass would turn math into calls of a library of CUDA's.
+static LogicalResult convertToNVVM(gpu::GPUModuleOp kernels) {
+  MLIRContext *context = kernels.getContext();
+  LowerToLLVMOptions options(context);
+  options.overrideIndexBitwidth(64);
+  LLVMTypeConverter converter(context, options);
+  configureGpuToNVVMTypeConverter(converter);
+  RewritePatternSet patterns(context);
+  populateMathToLLVMConversionPatterns(converter, patterns, /*approximateLog1p=*/false, /*benefit=*/2);
+  arith::populateArithToLLVMConversionPatterns(converter, patterns);
+  cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
+  populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
+  populateVectorToLLVMConversionPatterns(converter, patterns);
+  populateGpuToNVVMConversionPatterns(converter, patterns);
+  LLVMConversionTarget target(*context);
+  target.addLegalDialect<NVVM::NVVMDialect>();
+  target.addIllegalDialect<gpu::GPUDialect>();
+  target.addLegalOp<gpu::GPUModuleOp>();
+  return applyPartialConversion(kernels, target, std::move(patterns));
+}
+
+Error Kernels::lower() {
+  // Functions of math that have no instruction: polynomials, as on a CPU; there is no library to call.
+  RewritePatternSet patterns(&context);
+  populateMathPolynomialApproximationPatterns(patterns, [](StringRef) { return true; });
+  if (failed(applyPatternsGreedily(*module, std::move(patterns))))
+    return refuse("internal error: functions of math do not become polynomials");
+  PassManager before(&context), after(&context);
+  OpPassManager &kernels = before.nest<gpu::GPUModuleOp>();
+  kernels.addPass(createCanonicalizerPass());
+  kernels.addPass(createCSEPass());
+  kernels.addPass(createLoopInvariantCodeMotionPass());
+  kernels.addPass(createSCFToControlFlowPass());
+  after.addPass(createReconcileUnrealizedCastsPass());
+  after.addPass(createCanonicalizerPass());
+  after.addPass(createCSEPass());
+  if (failed(before.run(*module)) || failed(convertToNVVM(*module->getOps<gpu::GPUModuleOp>().begin())) ||
+      failed(after.run(*module)))
+    return refuse("internal error: kernels do not lower to NVVM");
+  return Error::success();
+}
+
+std::string Kernels::print() {
+  std::string text;
+  llvm::raw_string_ostream(text) << *module << "\n";
+  return text;
+}
+
+llvm::Expected<SmallVector<Ptx>> Kernels::translate() {
+  SmallVector<Ptx> result;
+  gpu::GPUModuleOp kernels = *module->getOps<gpu::GPUModuleOp>().begin();
+  for (const auto &row : kTargets) {
+    Attribute target =
+        NVVM::NVVMTargetAttr::get(&context, /*optLevel=*/3, "nvptx64-nvidia-cuda", row.chip, row.features);
+    gpu::TargetOptions options({}, {}, {}, {}, gpu::CompilationTarget::Assembly);
+    std::optional<SmallVector<char, 0>> text =
+        cast<gpu::TargetAttrInterface>(target).serializeToObject(kernels, options);
+    if (!text)
+      return refuse("internal error: no PTX for " + row.chip);
+    result.push_back({row.capability, std::string(text->data(), text->size()).c_str()});
+  }
+  return result;
+}
+
+} // namespace attnc::cuda

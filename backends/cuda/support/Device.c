@@ -1,0 +1,348 @@
+/* Device.c: a model on an NVIDIA GPU: open, close, memory, copies and launches. */
+#include "Code.h"
+#include "Driver.h"
+#include "backends/device/support/Arenas.h"
+
+extern const attn_cuda_code attn_cuda;
+
+/* What a model has; attn_model.device. */
+typedef struct cuda_device {
+  arenas memory;
+  const cuda_driver *driver;
+  cuda_context context;
+  cuda_module module;
+  cuda_stream stream;
+  int number;                /* the driver's of the device */
+  int is_current;            /* its context is, inside with_device */
+  cuda_function functions[]; /* of attn_cuda.kernels */
+} cuda_device;
+
+static cuda_device *device_of(const launch *l) { return l->ctx->model->device; }
+
+arenas *arenas_of(const launch *l) { return &device_of(l)->memory; }
+
+/* Whether the driver's call succeeded; else the run fails with the driver's message. */
+static int check(const launch *l, const cuda_driver *driver, cuda_result result, const char *what) {
+  if (!result)
+    return 1;
+  int32_t status = result == CUDA_OUT_OF_MEMORY ? ATTN_OUT_OF_MEMORY : ATTN_DEVICE;
+  if (!claim(l->ctx, status))
+    return 0;
+  const char *reason = NULL;
+  text t = begin(l->ctx->error, status);
+  put(&t, l->op);
+  put(&t, ": cuda: ");
+  put(&t, what);
+  put(&t, ": ");
+  if (driver->error_string(result, &reason) == 0 && reason) {
+    put_line(&t, reason);
+  } else {
+    put(&t, "error ");
+    put_int(&t, result);
+  }
+  end(&t);
+  return 0;
+}
+
+/* ---- The lock ---------------------------------------------------------------------------------------- */
+
+static int32_t locked; /* atomic */
+
+static void lock(const attn_host *host) {
+  for (uint32_t looks = 0; __atomic_exchange_n(&locked, 1, __ATOMIC_ACQUIRE); ++looks)
+    if (looks > 1000 && host->idle)
+      host->idle(host->ctx);
+}
+static void unlock(void) { __atomic_store_n(&locked, 0, __ATOMIC_RELEASE); }
+
+void with_device(launch *l, void (*section)(launch *, void *), void *arg) {
+  cuda_device *d = device_of(l);
+  lock(l->ctx->host);
+  d->is_current = check(l, d->driver, d->driver->context_push(d->context), "no context");
+  section(l, arg);
+  cuda_context other;
+  if (d->is_current)
+    d->driver->context_pop(&other);
+  unlock();
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------ */
+
+struct device_memory {
+  cuda_address address;
+};
+
+device_memory *allocate_memory(launch *l, uint64_t bytes, int quietly) {
+  cuda_device *d = device_of(l);
+  device_memory *m = malloc(sizeof *m);
+  if (!m) {
+    fail_launch(l, ATTN_OUT_OF_MEMORY, "out of memory");
+    return NULL;
+  }
+  cuda_result result = d->driver->allocate(&m->address, bytes);
+  if (!result)
+    return m;
+  free(m);
+  if (!quietly)
+    check(l, d->driver, result, "no memory");
+  return NULL;
+}
+
+/* Waits, as cuMemFree does: a launch may still use it. */
+void free_memory(launch *l, device_memory *m) {
+  device_of(l)->driver->free(m->address);
+  free(m);
+}
+
+/* Begins a copy. */
+static int copy(launch *l, char *host, cuda_address device, uint64_t bytes, int to_device) {
+  cuda_device *d = device_of(l);
+  return check(l, d->driver,
+               to_device ? d->driver->copy_to_device(device, host, bytes, d->stream)
+                         : d->driver->copy_to_host(host, device, bytes, d->stream),
+               "copy");
+}
+
+static int wait(launch *l) {
+  cuda_device *d = device_of(l);
+  return check(l, d->driver, d->driver->stream_wait(d->stream), "the device failed");
+}
+
+int copy_range(launch *l, arena *a, uint64_t offset, uint64_t bytes, int to_device) {
+  return copy(l, a->start + offset, a->memory->address + offset, bytes, to_device) && wait(l);
+}
+
+int copy_elements(launch *l, arena *a, const DLTensor *tensor, int to_device) {
+  /* runs: the elements of the innermost dimensions that lie side by side */
+  uint64_t element = (tensor->dtype.bits + 7u) / 8, run = 1, runs = 1;
+  int32_t outer = tensor->ndim;
+  while (outer && (tensor->shape[outer - 1] == 1 || tensor->strides[outer - 1] == (int64_t)run))
+    run *= (uint64_t)tensor->shape[--outer];
+  for (int32_t d = 0; d < outer; ++d)
+    runs *= (uint64_t)tensor->shape[d];
+  for (uint64_t i = 0; i < runs; ++i) {
+    uint64_t rest = i;
+    int64_t at = 0;
+    for (int32_t d = outer; d-- > 0; rest /= (uint64_t)tensor->shape[d])
+      at += (int64_t)(rest % (uint64_t)tensor->shape[d]) * tensor->strides[d];
+    char *host = start_of(tensor) + at * (int64_t)element;
+    if (!copy(l, host, a->memory->address + (uint64_t)(host - a->start), run * element, to_device))
+      return 0;
+  }
+  return wait(l);
+}
+
+/* ---- open and close ---------------------------------------------------------------------------------- */
+
+/* The best code that the device has: of exactly its capability where that is Hopper's, else the latest for all. */
+static const char *choose_ptx(int capability) {
+  const char *text = NULL;
+  for (uint64_t i = 0; i < attn_cuda.n_ptx; ++i)
+    if (attn_cuda.ptx[i].capability == capability || (attn_cuda.ptx[i].capability == 80 && capability >= 80))
+      text = attn_cuda.ptx[i].text;
+  return text;
+}
+
+static int load_code(launch *l, cuda_device *d) {
+  const cuda_driver *driver = d->driver;
+  int major = 0, minor = 0;
+  if (!check(l, driver, driver->device_attribute(&major, CUDA_CAPABILITY_MAJOR, d->number), "no capability") ||
+      !check(l, driver, driver->device_attribute(&minor, CUDA_CAPABILITY_MINOR, d->number), "no capability"))
+    return 0;
+  const char *ptx = choose_ptx(10 * major + minor);
+  if (!ptx) {
+    text t = begin(l->ctx->error, l->ctx->status = ATTN_UNSUPPORTED);
+    put(&t, "open: expected a device of compute capability 8.0 or later, got ");
+    put_int(&t, major);
+    put(&t, ".");
+    put_int(&t, minor);
+    end(&t);
+    return 0;
+  }
+  if (!check(l, driver, driver->module_load(&d->module, ptx), "the driver does not compile this file's kernels"))
+    return 0;
+  for (uint64_t i = 0; i < attn_cuda.n_kernels; ++i)
+    if (!check(l, driver, driver->module_function(&d->functions[i], d->module, attn_cuda.kernels[i]->name),
+               "no kernel"))
+      return 0;
+  return check(l, driver, driver->stream_create(&d->stream, CUDA_STREAM_NON_BLOCKING), "no stream");
+}
+
+/* Leaves nothing if it fails. */
+static void open_device(launch *l, cuda_device *d, int number) {
+  const char *missing;
+  const cuda_driver *driver = d->driver = load_driver(&missing);
+  if (!driver) {
+    text t = begin(l->ctx->error, l->ctx->status = ATTN_DEVICE);
+    put(&t, "open: ");
+    put(&t, missing ? "expected a newer driver: libcuda.so.1 has no " : "could not load the driver 'libcuda.so.1'");
+    put(&t, missing ? missing : "");
+    end(&t);
+    return;
+  }
+  if (!check(l, driver, driver->init(0), "no device") ||
+      !check(l, driver, driver->device_get(&d->number, number), "no such device") ||
+      !check(l, driver, driver->context_retain(&d->context, d->number), "no context"))
+    return;
+  cuda_context other;
+  if (check(l, driver, driver->context_push(d->context), "no context")) {
+    if (!load_code(l, d) && d->module)
+      driver->module_unload(d->module);
+    driver->context_pop(&other);
+  }
+  if (l->ctx->status != ATTN_OK)
+    driver->context_release(d->number);
+}
+
+int32_t device_open(attn_model *model, DLDevice wanted, attn_error *error) {
+  context ctx = {.model = model, .host = &model->host, .error = error};
+  launch l = {&ctx, "open", 0};
+  if (wanted.device_type != kDLCPU && wanted.device_type != kDLCUDA) {
+    text t = begin(error, ATTN_UNSUPPORTED);
+    put(&t, "open: expected the CPU or a CUDA device, got device type ");
+    put_int(&t, (int64_t)wanted.device_type);
+    return end(&t);
+  }
+  if (!process_suffices())
+    return fail_with(error, ATTN_DEVICE, "open: expected a process with malloc, free, dlopen and dlsym");
+  size_t bytes = sizeof(cuda_device) + attn_cuda.n_kernels * sizeof(cuda_function);
+  cuda_device *d = malloc(bytes);
+  if (!d)
+    return fail_with(error, ATTN_OUT_OF_MEMORY, "open: out of memory");
+  memset(d, 0, bytes);
+  lock(&model->host);
+  open_device(&l, d, wanted.device_type == kDLCUDA ? wanted.device_id : 0);
+  unlock();
+  if (ctx.status == ATTN_OK)
+    model->device = d;
+  else
+    free(d);
+  return ctx.status;
+}
+
+static void close_section(launch *l, void *arg) {
+  cuda_device *d = arg;
+  d->driver->stream_wait(d->stream);
+  free_arenas(l, &d->memory);
+  d->driver->stream_destroy(d->stream);
+  d->driver->module_unload(d->module);
+}
+
+void device_close(attn_model *model) {
+  context ctx = {.model = model, .host = &model->host};
+  launch l = {&ctx, "close", 0};
+  cuda_device *d = model->device;
+  with_device(&l, close_section, d);
+  d->driver->context_release(d->number);
+  free(d);
+}
+
+int device_has_threads(void) { return 0; }
+
+/* ---- Launches ---------------------------------------------------------------------------------------- */
+
+/* Of one kernel: pointers to what `words` holds, or to scalars of the launch. */
+typedef struct arguments {
+  void *pointers[MAX_OPERANDS * (3 + 2 * ATTN_MAX_RANK)];
+  uint64_t words[MAX_OPERANDS * (3 + 2 * ATTN_MAX_RANK)];
+  uint32_t n;
+} arguments;
+
+static void add_word(arguments *a, uint64_t word) {
+  a->words[a->n] = word;
+  a->pointers[a->n] = &a->words[a->n];
+  ++a->n;
+}
+
+/* As MLIR passes a memref. address 0: an input that is left out, or nothing. */
+static void add_memref(arguments *a, const DLTensor *tensor, cuda_address address) {
+  add_word(a, address);
+  add_word(a, address);
+  add_word(a, 0);
+  for (int32_t d = 0; d < tensor->ndim; ++d)
+    add_word(a, (uint64_t)tensor->shape[d]);
+  for (int32_t d = 0; d < tensor->ndim; ++d)
+    add_word(a, (uint64_t)tensor->strides[d]);
+}
+
+static void add_operand(launch *l, arguments *a, const DLTensor *tensors, int32_t i, int32_t inputs, int32_t n) {
+  const DLTensor *tensor = &tensors[i];
+  uint64_t offset = 0;
+  if (!tensor->ndim) {
+    a->pointers[a->n++] = start_of(tensor);
+    return;
+  }
+  if (!tensor->data || !span_of(tensor)) {
+    add_memref(a, tensor, 0);
+    return;
+  }
+  if (tensor->strides[tensor->ndim - 1] != 1 && tensor->shape[tensor->ndim - 1] != 1) {
+    fail_launch(l, ATTN_UNSUPPORTED, "expected operands whose innermost elements lie side by side");
+    return;
+  }
+  arena *in = place_operand(l, tensors, i, inputs, n, &offset);
+  if (in)
+    add_memref(a, tensor, in->memory->address + offset);
+}
+
+static uint64_t blocks_of(const attn_cuda_kernel *kernel, const DLTensor *tensors) {
+  uint64_t blocks = 1;
+  for (uint32_t i = 0; i < kernel->n_axes; ++i) {
+    attn_cuda_axis axis = kernel->axes[i];
+    const DLTensor *tensor = &tensors[axis.operand];
+    uint64_t size = 1;
+    if (axis.dim >= 0)
+      size = (uint64_t)tensor->shape[axis.dim];
+    else
+      for (int32_t d = 0; d < tensor->ndim - (axis.dim == ATTN_CUDA_ROWS); ++d)
+        size *= (uint64_t)tensor->shape[d];
+    blocks *= (size + axis.tile - 1) / axis.tile;
+  }
+  return blocks;
+}
+
+typedef struct call {
+  const attn_cuda_kernel *kernel;
+  const DLTensor *tensors;
+  int32_t inputs, inits;
+  attn_op_info info;
+  arguments arguments;
+} call;
+
+static void launch_section(launch *l, void *arg) {
+  call *c = arg;
+  cuda_device *d = device_of(l);
+  int32_t n = c->inputs + c->inits;
+  uint64_t blocks = blocks_of(c->kernel, c->tensors);
+  if (blocks > INT32_MAX)
+    fail_launch(l, ATTN_RANGE, "expected fewer than 2^31 blocks");
+  c->arguments.n = 0;
+  for (int32_t i = 0; i < n && status_of(l->ctx) == ATTN_OK; ++i)
+    add_operand(l, &c->arguments, c->tensors, i, c->inputs, n);
+  if (status_of(l->ctx) == ATTN_OK && begin_op(l->ctx, &c->info)) {
+    if (blocks)
+      check(l, d->driver,
+            d->driver->launch(d->functions[c->kernel->index], (unsigned)blocks, 1, 1, c->kernel->threads, 1, 1, 0,
+                              d->stream, c->arguments.pointers, NULL),
+            "launch");
+    if (l->ctx->host->op && status_of(l->ctx) == ATTN_OK)
+      wait(l); /* launches only begin: who measures them waits for their end */
+    end_op(l->ctx, &c->info);
+  }
+  for (int32_t i = c->inputs; i < n && status_of(l->ctx) == ATTN_OK; ++i)
+    fetch_written(l, &c->tensors[i]);
+}
+
+void attn_launch(context *ctx, pipeline_fn pipeline, const DLTensor *tensors, int32_t inputs, int32_t inits,
+                 const char *op, int64_t flop, int64_t bytes) {
+  launch l = {ctx, op, 0};
+  if (!check_launch(&l, tensors, inputs, inits))
+    return;
+  call c;
+  c.kernel = (const attn_cuda_kernel *)(const void *)pipeline;
+  c.tensors = tensors;
+  c.inputs = inputs;
+  c.inits = inits;
+  c.info = (attn_op_info){sizeof c.info, op, 1, (uint64_t)flop, (uint64_t)bytes};
+  with_device(&l, launch_section, &c);
+}
