@@ -3,7 +3,9 @@ import ctypes
 import os
 import subprocess
 
-PLACE = os.path.join(os.environ.get("ATTN_BUILD_DIR", ""), "test", "cuda")
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.environ.get("ATTN_BUILD_DIR", os.path.join(HERE, "..", "..", "build", "release"))  # as harness.py
+PLACE = os.path.join(BUILD, "test", "cuda")
 EMULATE, DRIVER = os.path.join(PLACE, "attn-emulate"), os.path.join(PLACE, "libcuda.so.1")
 
 
