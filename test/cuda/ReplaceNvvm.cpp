@@ -9,9 +9,6 @@ using namespace mlir;
 
 namespace emulator {
 
-/// What an op is replaced by: values for its results, or failure if its form is not emulated.
-using Replacement = FailureOr<SmallVector<Value>>;
-
 //===----------------------------------------------------------------------===//
 // Threads
 //===----------------------------------------------------------------------===//
@@ -282,10 +279,12 @@ static Replacement replace(Operation *op, EmulatorCalls &calls) {
       .Case<NVVM::MembarOp, NVVM::FenceScClusterOp, NVVM::FenceSyncRestrictOp, NVVM::FenceMbarrierInitOp,
             NVVM::FenceProxyOp, NVVM::FenceProxyAcquireOp, NVVM::FenceProxyReleaseOp, NVVM::FenceProxySyncRestrictOp,
             NVVM::PrefetchOp, NVVM::GriddepcontrolOp>([&](Operation *) { return SmallVector<Value>{}; })
-      .Default([](Operation *) { return failure(); });
+      .Default([&](Operation *op) { return replaceHopper(op, calls); });
 }
 
 LogicalResult replaceNvvm(ModuleOp module) {
+  if (failed(checkFences(module)))
+    return failure();
   SmallVector<Operation *> ops;
   module.walk([&](Operation *op) {
     auto intrinsic = dyn_cast<LLVM::CallIntrinsicOp>(op);

@@ -6,6 +6,16 @@
 
 namespace emulator {
 
+class EmulatorCalls;
+
+/// What an op is replaced by: values for its results, or failure if its form is not emulated.
+using Replacement = llvm::FailureOr<llvm::SmallVector<mlir::Value>>;
+
+/// Of mbarriers, bulk copies and products of warpgroups.
+Replacement replaceHopper(mlir::Operation *op, EmulatorCalls &calls);
+/// Fails with an error if a bulk copy reads what no proxy fence made visible, which running cannot show.
+llvm::LogicalResult checkFences(mlir::ModuleOp module);
+
 /// Replaces every NVVM op, and the inline assembly that is known. An op that is not known is an error that names it.
 llvm::LogicalResult replaceNvvm(mlir::ModuleOp module);
 

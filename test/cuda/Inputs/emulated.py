@@ -8,8 +8,8 @@ A kernel that the emulator stops raises Stopped, whose text is the emulator's re
 order.
 """
 import ctypes
-import glob
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -29,13 +29,18 @@ def preload_sanitizer():
         sanitized = b"__asan_init" in file.read()
     if not sanitized or "libclang_rt.asan" in os.environ.get("LD_PRELOAD", ""):
         return
-    runtime = glob.glob("/usr/lib/llvm-22/lib/clang/*/lib/linux/libclang_rt.asan-x86_64.so")
-    environment = dict(os.environ, LD_PRELOAD=runtime[0],
+    command = ["clang", "-print-file-name=libclang_rt.asan-%s.so" % platform.machine()]
+    runtime = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    environment = dict(os.environ, LD_PRELOAD=runtime,
                        ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
     os.execve(sys.executable, [sys.executable] + sys.argv, environment)
 
 
 class Stopped(Exception):
+    pass
+
+
+class Refused(Exception):
     pass
 
 
@@ -78,8 +83,39 @@ def emulate(text, directory):
     with open(source, "w") as file:
         file.write(text)
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    subprocess.run([os.path.join(PLACE, "attn-emulate"), source, "-o", image], check=True, env=environment)
+    result = subprocess.run([os.path.join(PLACE, "attn-emulate"), source, "-o", image], env=environment,
+                            stderr=subprocess.PIPE, text=True)
+    if result.returncode:
+        raise Refused(result.stderr)
     return image
+
+
+def refused(text):
+    """What attn-emulate says of kernels that it does not accept."""
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            emulate(text, directory)
+        except Refused as refused:
+            return str(refused)
+    raise AssertionError("attn-emulate accepted the kernels")
+
+
+class Tensor:
+    """An array that a kernel gets as a tensor map by value. box: sizes, innermost first; swizzle: 0, 32, 64 or 128."""
+
+    def __init__(self, array, box, swizzle=128):
+        self.array, self.box, self.swizzle = array, box, swizzle
+
+    def encode(self, device, address):
+        kinds = {np.dtype(np.uint16): 9, np.dtype(np.float16): 6, np.dtype(np.float32): 7}
+        rank, room = self.array.ndim, ctypes.create_string_buffer(128 + 64)
+        place = ctypes.addressof(room) + 63 & ~63
+        sizes = lambda kind, values: (kind * max(len(values), 1))(*values)
+        device("cuTensorMapEncodeTiled", ctypes.c_void_p(place), kinds[self.array.dtype], rank, address,
+               sizes(ctypes.c_uint64, self.array.shape[::-1]), sizes(ctypes.c_uint64, self.array.strides[-2::-1]),
+               sizes(ctypes.c_uint32, self.box), sizes(ctypes.c_uint32, [1] * rank), 0,
+               {0: 0, 32: 1, 64: 2, 128: 3}[self.swizzle], 0, 0)
+        return ctypes.create_string_buffer(ctypes.string_at(place, 128), 128)
 
 
 class Device:
@@ -125,14 +161,14 @@ class Device:
         self("cuModuleGetFunction", ctypes.byref(function), self.load(text), name.encode())
 
         def run(grid, block, arguments, shared=0):
-            """arguments: arrays are copied to the device and back; numpy scalars and bytes are passed by value."""
+            """arguments: arrays are copied to the device and back; numpy scalars are passed by value."""
             if shared:
                 self("cuFuncSetAttribute", function, 8, shared)
-            addresses = [self.upload(a) if isinstance(a, np.ndarray) else None for a in arguments]
+            arrays = [a.array if isinstance(a, Tensor) else a if isinstance(a, np.ndarray) else None for a in arguments]
+            addresses = [self.upload(a) if a is not None else None for a in arrays]
             values = [
-                address if address is not None else
-                ctypes.create_string_buffer(a, len(a)) if isinstance(a, bytes) else
-                ctypes.create_string_buffer(a.tobytes(), a.nbytes) if isinstance(a, np.generic) else a
+                a.encode(self, address) if isinstance(a, Tensor) else address if address is not None else
+                ctypes.create_string_buffer(a.tobytes(), a.nbytes)
                 for a, address in zip(arguments, addresses)
             ]
             pointers = (ctypes.c_void_p * max(len(values), 1))(*[ctypes.addressof(v) for v in values])
@@ -142,7 +178,7 @@ class Device:
             if code:
                 self.reset()
             else:
-                for a, address in zip(arguments, addresses):
+                for a, address in zip(arrays, addresses):
                     if address is not None:
                         self("cuMemcpyDtoH_v2", a.ctypes.data_as(ctypes.c_void_p), address, ctypes.c_size_t(a.nbytes))
             for address in addresses:

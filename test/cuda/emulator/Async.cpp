@@ -8,7 +8,7 @@
 
 using namespace emulator;
 
-static void perform(AsyncCopy &copy) {
+void emulator::perform(AsyncCopy &copy) {
   if (copy.done)
     return;
   memcpy(copy.to, copy.from, copy.valid);

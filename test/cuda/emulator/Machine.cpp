@@ -31,7 +31,6 @@ static uint64_t below(uint64_t bound) { return randomNumbers() % bound; }
 // begins at a multiple of 2^18 below 4 GiB.
 static constexpr uint64_t windowBytes = 1 << 18;
 static char *window;
-static void printHead();
 
 static bool mapWindow() {
   for (uint64_t place = 0x10000000; !window && place < 0x7fff0000; place += 0x1000000) {
@@ -56,23 +55,6 @@ static bool placeShared(uint64_t bytes) {
   block.shared = window + (rounded - bytes) / 1024 * 1024;
   block.sharedBytes = bytes;
   return true;
-}
-
-/// What lies between the end of shared memory and the page that faults holds a pattern.
-static constexpr unsigned char behindPattern = 0xa5;
-static char *behindEnd() {
-  const uint64_t page = sysconf(_SC_PAGESIZE);
-  return window + (block.shared + block.sharedBytes - window + page - 1) / page * page;
-}
-static void checkBehindShared() {
-  for (const char *byte = block.shared + block.sharedBytes; byte < behindEnd(); ++byte)
-    if (static_cast<unsigned char>(*byte) != behindPattern) {
-      printHead();
-      fprintf(stderr, ": wrote to shared address %lld: the block has %llu bytes (ATTN_EMULATOR_SEED=%llu)\n",
-              (long long)(byte - block.shared), (unsigned long long)block.sharedBytes, (unsigned long long)seed());
-      block.fault = Fault::illegalAddress;
-      return;
-    }
 }
 
 bool isShared(const void *address, uint64_t bytes) {
@@ -128,6 +110,32 @@ void fail(Fault fault, const char *at, const char *format, ...) {
   abort();
 }
 
+void failBlock(Fault fault, const char *format, ...) {
+  printHead();
+  fprintf(stderr, ": ");
+  va_list arguments;
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fprintf(stderr, " (ATTN_EMULATOR_SEED=%llu)\n", (unsigned long long)seed());
+  block.fault = fault;
+}
+
+/// What lies between the end of shared memory and the page that faults holds a pattern.
+static constexpr unsigned char behindPattern = 0xa5;
+static char *behindEnd() {
+  const uint64_t page = sysconf(_SC_PAGESIZE);
+  return window + (block.shared + block.sharedBytes - window + page - 1) / page * page;
+}
+static void checkBehindShared() {
+  for (const char *byte = block.shared + block.sharedBytes; byte < behindEnd(); ++byte)
+    if (static_cast<unsigned char>(*byte) != behindPattern) {
+      failBlock(Fault::illegalAddress, "wrote to shared address %lld: the block has %llu bytes", sharedOffset(byte),
+                (unsigned long long)block.sharedBytes);
+      return;
+    }
+}
+
 /// "0-31, 64": numbers of threads.
 static std::string ranges(const std::vector<uint32_t> &numbers) {
   std::string text;
@@ -164,14 +172,16 @@ static std::string describeWait(const Thread &thread) {
   case Wait::mbarrier:
     text += " of parity " + std::to_string(wait.parity) + " of the mbarrier at shared address " +
             std::to_string((long long)(wait.number - reinterpret_cast<uintptr_t>(block.shared)));
+    if (auto found = block.mbarriers.find(reinterpret_cast<char *>(wait.number)); found != block.mbarriers.end())
+      text += ", which lacks " + std::to_string(found->second.pending) + " arrivals and " +
+              std::to_string(found->second.transactions) + " bytes";
     break;
   }
   return text + ", at " + wait.at;
 }
 
 static void reportDeadlock() {
-  printHead();
-  fprintf(stderr, ": deadlock: no thread can go on (ATTN_EMULATOR_SEED=%llu)\n", (unsigned long long)seed());
+  failBlock(Fault::timeout, "deadlock: no thread can go on");
   std::map<std::string, std::vector<uint32_t>> waits;
   for (uint32_t i = 0; i < block.count; ++i) {
     Thread &thread = *block.threads[i];
@@ -179,7 +189,6 @@ static void reportDeadlock() {
   }
   for (auto &[text, numbers] : waits)
     fprintf(stderr, "  threads %s %s\n", ranges(numbers).c_str(), text.c_str());
-  block.fault = Fault::timeout;
 }
 
 //===----------------------------------------------------------------------===//
@@ -290,6 +299,9 @@ void together(const char *at, const char *operation, uint32_t mask, Lanes lanes,
 static void runThread() {
   block.launch->kernel->run(block.launch->parameters);
   Thread &thread = *block.current;
+  for (auto &group : thread.stores)
+    if (!group.empty())
+      fail(Fault::launchFailed, nullptr, "exits before its bulk copies have read shared memory");
   Warp &warp = *thread.warp;
   thread.exited = true;
   warp.ready &= ~(1u << thread.lane);
@@ -321,6 +333,11 @@ static void startBlock(const Launch &launch) {
     thread.index[2] = i / launch.block[0] / launch.block[1];
     thread.exited = thread.atBarrier = false;
     thread.copies.assign(1, {});
+    thread.stores.assign(1, {});
+    thread.products.assign(1, {});
+    thread.accumulators.clear();
+    thread.productCount = 0;
+    thread.needsFence = true;
     thread.fiber.start(runThread);
     warp.number = i / warpSize;
     warp.threads[thread.lane] = &thread;
@@ -330,6 +347,7 @@ static void startBlock(const Launch &launch) {
     warp.ready = warp.lanes;
   for (Barrier &barrier : block.barriers)
     barrier = {};
+  block.mbarriers.clear();
   block.asynchronous.clear();
   memset(block.shared, poison, block.sharedBytes);
   memset(block.shared + block.sharedBytes, behindPattern, behindEnd() - block.shared - block.sharedBytes);
@@ -380,8 +398,11 @@ static void runBlock() {
       break;
     }
   }
-  if (block.fault == Fault::none)
-    checkBehindShared();
+  while (block.fault == Fault::none && !block.asynchronous.empty())
+    runAsynchronous();
+  for (auto check : {checkBehindShared, checkMbarriers, checkProducts})
+    if (block.fault == Fault::none)
+      check();
 }
 
 Fault run(const Launch &launch) {

@@ -54,6 +54,9 @@ struct AsyncCopy {
   bool done = false;
 };
 
+/// A product of a warpgroup, as one thread takes part in it: docs in Wgmma.cpp.
+struct WarpgroupProduct;
+
 struct Thread {
   Fiber fiber;
   Warp *warp = nullptr;            ///< none: the fiber on which asynchronous work runs
@@ -65,6 +68,13 @@ struct Thread {
       barrierTrue; ///< threads of the barrier that let this one go, and how many predicates were true
   /// cp.async: groups not known to be complete, oldest first; the last one is not committed yet.
   std::vector<std::vector<std::shared_ptr<AsyncCopy>>> copies;
+  /// The same of cp.async.bulk from shared to global memory.
+  std::vector<std::vector<std::function<void()>>> stores;
+  /// The same of wgmma, and all products whose results may still be asked for, by number.
+  std::vector<std::vector<std::shared_ptr<WarpgroupProduct>>> products;
+  std::map<uint32_t, std::shared_ptr<WarpgroupProduct>> accumulators;
+  uint32_t productCount;
+  bool needsFence; ///< accumulators were read or written since the last wgmma.fence
 };
 
 /// Which lanes may execute an instruction together.
@@ -98,6 +108,13 @@ struct Barrier {
   std::vector<Thread *> arrived; ///< those with atBarrier wait
 };
 
+/// An mbarrier: its 8 bytes of shared memory only say that it is one.
+struct Mbarrier {
+  uint32_t expected, pending; ///< arrivals of each phase, and those that the current one lacks
+  int64_t transactions;       ///< bytes that the current phase waits for
+  uint64_t phase;             ///< phases that are complete
+};
+
 struct Launch {
   const Kernel *kernel;
   uint32_t grid[3], block[3];
@@ -113,6 +130,7 @@ struct Block {
   std::vector<Warp> warps;
   uint32_t count = 0, live = 0; ///< threads of the block, and those that have not exited
   Barrier barriers[16];
+  std::map<char *, Mbarrier> mbarriers;
   char *shared = nullptr; ///< window + something, so that it ends where a page that faults begins
   uint64_t sharedBytes = 0;
   std::vector<std::function<void()>> asynchronous; ///< work that may happen at any time
@@ -128,6 +146,9 @@ Fault run(const Launch &launch);
 /// Ends the launch with a message that names kernel, block, thread and place. Called on a fiber.
 [[noreturn]] void fail(Fault fault, const char *at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/// Ends the launch with a message about the block; not on a fiber.
+void failBlock(Fault fault, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /// Suspends the current thread until makeReady(thread).
 void waitFor(const Wait &wait);
 void makeReady(Thread &thread);
@@ -138,6 +159,14 @@ void together(const char *at, const char *operation, uint32_t mask, Lanes lanes,
 
 /// After a thread has exited: completes what waited only for it.
 void finishBarriers();
+
+/// `bytes` of what the mbarrier's phase waits for are there.
+void completeTransactions(const char *at, char *mbarrier, uint32_t bytes);
+/// When a block ends: says what is unfinished.
+void checkMbarriers();
+void checkProducts();
+/// Performs a copy, if it was not yet.
+void perform(AsyncCopy &copy);
 
 /// Whether [address, address + bytes) lies inside the block's shared memory.
 bool isShared(const void *address, uint64_t bytes);
