@@ -22,6 +22,8 @@ struct TargetRow {
   int64_t lanes, rowTile, panels, queryRows, keyLanes, rowBlock;
   bool bf16Dot = false; ///< only for --math=bf16
   bool deviceMemory = false;
+  llvm::StringRef system = "unknown-linux-gnu"; ///< what follows `arch` in LLVM's triple
+  bool archiveOnly = false; ///< what it needs comes with the program that it is linked into
 
   attn::TargetAttr getAttr(mlir::MLIRContext *context) const;
 };

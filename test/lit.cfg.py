@@ -118,6 +118,8 @@ if os.path.exists(os.path.join(build, "test", "cuda", "attn-emulate")):
     config.available_features.add("cuda-emulator")
 if os.path.exists("/etc/OpenCL/vendors/pocl.icd"):
     config.available_features.add("pocl")
+if glob.glob("/usr/share/vulkan/icd.d/lvp_icd*.json"):
+    config.available_features.add("lavapipe")
 if config.attn_halide:
     config.available_features.add("halide")
 if os.path.exists(os.path.join(build, "fuzz", "config-fuzzer")):

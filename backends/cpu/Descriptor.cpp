@@ -5,6 +5,7 @@
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/Constants.h"
@@ -188,6 +189,12 @@ Expected<std::unique_ptr<Module>> buildLibraryModule(const ModelInterface &model
     if (Linker::linkModules(*module, std::move(*device)))
       return fail("the support code and the device's do not fit together");
   }
+  StringSet<> fromHost; // what an archive leaves to the program that it is linked into
+  for (const GlobalValue &global : module->global_values())
+    if (global.isDeclaration() && global.getName() != "attn_descriptor")
+      fromHost.insert(global.getName());
+  fromHost.insert_range(kMemoryFunctions);
+
   TableBuilder table(*module);
   Expected<Constant *> library = buildLibrary(*module, table, model, options, rows);
   if (!library)
@@ -223,7 +230,7 @@ Expected<std::unique_ptr<Module>> buildLibraryModule(const ModelInterface &model
       }
   internalizeModule(*module, [&](const GlobalValue &global) { return is_contained(shared, global.getName()); });
   for (GlobalValue &global : module->global_values())
-    if (archive && !global.hasLocalLinkage() && !is_contained(kMemoryFunctions, global.getName()) &&
+    if (archive && !global.hasLocalLinkage() && !fromHost.contains(global.getName()) &&
         !global.getName().starts_with("llvm."))
       global.setName(options.symbolPrefix + (&global == query ? "_" : ".") + global.getName());
   return module;

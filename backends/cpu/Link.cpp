@@ -228,7 +228,7 @@ Expected<SmallString<0>> makeArchive(ArrayRef<CodeObject> objects, StringRef nam
     members.emplace_back(MemoryBufferRef(object.bytes, names.back()));
   }
   Expected<std::unique_ptr<MemoryBuffer>> archive =
-      writeArchiveToBuffer(members, SymtabWritingMode::NormalSymtab, object::Archive::K_GNU, /*Deterministic=*/true,
+      writeArchiveToBuffer(members, SymtabWritingMode::NormalSymtab, members.front().detectKindFromObject(), /*Deterministic=*/true,
                            /*Thin=*/false);
   if (!archive)
     return archive.takeError();

@@ -35,7 +35,7 @@ namespace {
 struct CodeGenJob {
   std::unique_ptr<LLVMContext> context;
   std::unique_ptr<Module> module;
-  std::string name, arch, cpu, features;
+  std::string name, arch, system, cpu, features;
   bool support = false; ///< the library's object: the architecture's baseline, not sanitized
 };
 } // namespace
@@ -49,8 +49,7 @@ static Expected<std::unique_ptr<TargetMachine>> createMachine(const CodeGenJob &
     InitializeAllAsmPrinters();
     InitializeAllAsmParsers(); // for the support code's inline assembly
   });
-  const bool isWasm = job.arch == "wasm32";
-  Triple triple(job.arch + (isWasm ? "-unknown-unknown" : "-unknown-linux-gnu"));
+  Triple triple(job.arch + "-" + job.system);
   std::string text;
   const Target *target = TargetRegistry::lookupTarget(triple, text);
   if (!target)
@@ -60,7 +59,7 @@ static Expected<std::unique_ptr<TargetMachine>> createMachine(const CodeGenJob &
     options.MCOptions.ABIName = "lp64d";
   options.FunctionSections = options.DataSections = true; // what is not used is dropped at link time
   std::unique_ptr<TargetMachine> machine(target->createTargetMachine(
-      triple, job.cpu, job.features, options, isWasm ? Reloc::Static : Reloc::PIC_, CodeModel::Small, CodeGenOptLevel::Aggressive));
+      triple, job.cpu, job.features, options, triple.isWasm() ? Reloc::Static : Reloc::PIC_, CodeModel::Small, CodeGenOptLevel::Aggressive));
   if (!machine)
     return fail("this LLVM has no target machine for " + triple.str());
   return machine;
@@ -148,13 +147,14 @@ static Expected<CodeObject> generate(CodeGenJob job, const CodeOptions &options,
 // Undefined symbols
 //===----------------------------------------------------------------------===//
 
-/// What WebAssembly's linker defines; the last one is in the compiler's library.
-static bool isFromLinker(StringRef name) {
-  return is_contained<StringRef>({"__indirect_function_table", "__stack_pointer", "__multi3"}, name);
+/// What LLVM takes from a system's own library or linker: WebAssembly's, Apple's and Windows'.
+static bool isFromSystem(StringRef name) {
+  return is_contained<StringRef>({"__indirect_function_table", "__stack_pointer", "__multi3", "bzero", "__chkstk", "_fltused"}, name);
 }
 
 /// A model file needs no library: what one object lacks, another must define, but for weak names, which the code does without.
-static Error checkSymbols(ArrayRef<CodeObject> objects, const CodeOptions &options) {
+/// An archive takes from its program what the library's module declares without the archive's prefix.
+static Error checkSymbols(ArrayRef<CodeObject> objects, const StringSet<> &fromHost, const CodeOptions &options) {
   llvm::StringSet<> defined;
   std::set<std::string> undefined;
   for (const CodeObject &object : objects) {
@@ -168,6 +168,7 @@ static Error checkSymbols(ArrayRef<CodeObject> objects, const CodeOptions &optio
         return flags.takeError();
       if (!name)
         return name.takeError();
+      name->consume_front((*file)->isMachO() ? "_" : (*file)->isCOFF() ? "__imp_" : "");
       if (name->empty())
         continue;
       if (*flags & object::SymbolRef::SF_Undefined && !(*flags & object::SymbolRef::SF_Weak))
@@ -178,9 +179,9 @@ static Error checkSymbols(ArrayRef<CodeObject> objects, const CodeOptions &optio
   }
   std::string missing;
   for (const std::string &name : undefined) {
-    bool fromHost = (!options.symbolPrefix.empty() && is_contained(kMemoryFunctions, name)) || isFromLinker(name) ||
-                    (options.sanitizeAddress && StringRef(name).starts_with("__asan_"));
-    if (!defined.contains(name) && !fromHost && name != "attn_weights") // attn_weights: the linker script
+    bool isKnown = fromHost.contains(name) || isFromSystem(name) ||
+                   (options.sanitizeAddress && StringRef(name).starts_with("__asan_"));
+    if (!defined.contains(name) && !isKnown && name != "attn_weights") // attn_weights: the linker script
       missing += (missing.empty() ? "" : ", ") + name;
   }
   if (missing.empty())
@@ -227,9 +228,14 @@ Expected<std::vector<CodeObject>> CpuCompilation::finish() {
   Expected<std::unique_ptr<Module>> library = buildLibraryModule(model, options, rows, deviceCode, *job.context);
   if (!library)
     return library.takeError();
+  StringSet<> fromHost;
+  for (const GlobalValue &global : (*library)->global_values())
+    if (!options.symbolPrefix.empty() && global.isDeclaration() && !global.getName().starts_with(options.symbolPrefix))
+      fromHost.insert(global.getName());
   job.module = std::move(*library);
   job.name = "library";
   job.arch = rows[0]->arch.str();
+  job.system = rows[0]->system.str();
   job.cpu = job.arch == "x86_64" ? "x86-64" : job.arch == "riscv64" ? "generic-rv64" : "generic";
   job.features = job.arch == "riscv64" ? rows[0]->features.str() : "";
   job.support = true;
@@ -249,7 +255,7 @@ Expected<std::vector<CodeObject>> CpuCompilation::finish() {
   if (error)
     return std::move(error);
   if (!assembly)
-    if (Error missing = checkSymbols(result, options))
+    if (Error missing = checkSymbols(result, fromHost, options))
       return std::move(missing);
   return result;
 }
@@ -267,6 +273,7 @@ void CpuCompilation::schedule(const TargetRow &row, StringRef name, std::unique_
   shared->module = std::move(module);
   shared->name = name.str();
   shared->arch = row.arch.str();
+  shared->system = row.system.str();
   shared->cpu = row.cpu.str();
   shared->features = row.features.str();
   auto policy = options.jobs > 1 ? std::launch::async : std::launch::deferred;

@@ -13,7 +13,8 @@ namespace attnc {
 // RISC-V's baseline has no vectors: a vector is scalars, of which 16 are a row of a panel.
 // LLVM prefers 256-bit vectors for x86-64-v4 unless told otherwise.
 static const TargetRow rows[] = {
-    // name, arch, cpu, features, needs, lanes, rowTile, panels, queryRows, keyLanes, rowBlock, bf16Dot
+    // name, arch, cpu, features, needs, lanes, rowTile, panels, queryRows, keyLanes, rowBlock, bf16Dot, deviceMemory, system,
+    // archiveOnly
     {"x86-64-v4-bf16", "x86_64", "x86-64-v4", "-prefer-256-bit,+avx512bf16",
      ATTN_CPU_BF16_DOT | ATTN_CPU_X86_V4 | ATTN_CPU_X86_V3, 16, 8, 2, 4, 64, 64, true},
     {"x86-64-v4", "x86_64", "x86-64-v4", "-prefer-256-bit", ATTN_CPU_X86_V4 | ATTN_CPU_X86_V3, 16, 8, 2, 4, 64, 64},
@@ -21,7 +22,8 @@ static const TargetRow rows[] = {
     {"aarch64-bf16", "aarch64", "generic", "+v8a,+neon,+bf16", ATTN_CPU_BF16_DOT_ARM, 4, 5, 1, 4, 16, 60, true},
     {"aarch64", "aarch64", "generic", "+v8a,+neon", 0, 4, 5, 1, 4, 16, 60},
     {"riscv64", "riscv64", "generic-rv64", "+m,+a,+f,+d,+c", 0, 4, 1, 1, 1, 16, 60},
-    {"wasm32", "wasm32", "generic", "+simd128,+bulk-memory,+nontrapping-fptoint", 0, 4, 3, 1, 3, 16, 60},
+    {"wasm32", "wasm32", "generic", "+simd128,+bulk-memory,+nontrapping-fptoint", 0, 4, 3, 1, 3, 16, 60, false, false,
+     "unknown-unknown", true},
 };
 
 /// Zen 4 and later multiply bf16 twice as fast as f32; Intel's cores without AMX half as fast.

@@ -74,6 +74,8 @@ static Expected<const TargetRow *> findTarget(StringRef name) {
     if (row.name == halide->hostRow) {
       Target &target = targets().emplace_back(Target{std::move(*halide), std::move(full), row});
       target.row.name = target.name;
+      target.row.system = target.halide.system;
+      target.row.archiveOnly = target.halide.archiveOnly;
       target.row.deviceMemory = target.halide.deviceMemory;
       return &target.row;
     }

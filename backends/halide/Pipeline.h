@@ -15,8 +15,13 @@ struct Device {
   Halide::Target target;
 
   bool isGpu() const { return target.has_gpu_feature(); }
-  /// f32 of one vector register; of a GPU, elements that one thread handles side by side.
-  int lanes() const { return isGpu() ? 4 : std::min(target.natural_vector_size<float>(), 16); }
+  /// f32 of one vector register; of a GPU, elements that one thread handles side by side. Halide 21 interleaves vectors for
+  /// Vulkan by invalid SPIR-V.
+  int lanes() const {
+    if (isGpu())
+      return target.has_feature(Halide::Target::Vulkan) ? 1 : 4;
+    return std::min(target.natural_vector_size<float>(), 16);
+  }
 };
 
 /// The arguments of an `attn.pipeline` as Halide's, and its results as Funcs. Indices are row-major, as in MLIR; Halide's

@@ -19,6 +19,8 @@ namespace attnc {
 struct HalideTarget {
   std::string name;        ///< as Halide writes it: "x86-64-linux-avx-avx2-f16c-fma-sse41-opencl"
   std::string hostRow;     ///< the CPU backend's row that compiles what runs on the host: "x86-64-v3"
+  std::string system;      ///< of the host, as in LLVM's triple: "unknown-linux-gnu"
+  bool archiveOnly = false;
   bool deviceMemory = false; ///< a GPU, whose memory is not the host's
 };
 

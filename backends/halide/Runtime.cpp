@@ -50,13 +50,18 @@ static const unsigned char hostX86[] = {
 static const unsigned char hostAArch64[] = {
 #include "backends/halide/aarch64/Host.inc"
 };
+static const unsigned char hostWasm32[] = {
+#include "backends/halide/wasm32/Host.inc"
+};
 static const unsigned char deviceX86[] = {
 #include "backends/halide/x86_64/Device.inc"
 };
 static const unsigned char deviceAArch64[] = {
 #include "backends/halide/aarch64/Device.inc"
 };
-static const Support supports[] = {{Halide::Target::X86, hostX86, deviceX86}, {Halide::Target::ARM, hostAArch64, deviceAArch64}};
+static const Support supports[] = {{Halide::Target::X86, hostX86, deviceX86},
+                                   {Halide::Target::ARM, hostAArch64, deviceAArch64},
+                                   {Halide::Target::WebAssembly, hostWasm32, {}}};
 
 namespace {
 /// A device with a memory of its own.
@@ -67,7 +72,10 @@ struct Device {
 };
 } // namespace
 static constexpr Device devices[] = {{Halide::Target::OpenCL, "halide_opencl_device_interface", kDLOpenCL},
-                                     {Halide::Target::Vulkan, "halide_vulkan_device_interface", kDLVulkan}};
+                                     {Halide::Target::Vulkan, "halide_vulkan_device_interface", kDLVulkan},
+                                     {Halide::Target::Metal, "halide_metal_device_interface", kDLMetal},
+                                     {Halide::Target::D3D12Compute, "halide_d3d12compute_device_interface", kDLExtDev},
+                                     {Halide::Target::WebGPU, "halide_webgpu_device_interface", kDLWebGPU}};
 
 /// The target's; null: it computes on the host's CPU. Others are refused.
 static Expected<const Device *> deviceOf(const Halide::Target &target) {
@@ -75,15 +83,15 @@ static Expected<const Device *> deviceOf(const Halide::Target &target) {
     if (target.has_feature(device.feature))
       return &device;
   if (target.has_gpu_feature() || target.has_feature(Halide::Target::HVX))
-    return fail("--target=halide:" + target.to_string() + ": expected opencl or vulkan, whose runtime can be linked here");
+    return fail("--target=halide:" + target.to_string() + ": expected opencl, vulkan, metal, d3d12compute or webgpu as the device");
   return nullptr;
 }
 
 static Expected<StringRef> supportBitcode(const Halide::Target &target, bool onDevice) {
   for (const Support &support : supports)
-    if (support.arch == target.arch && target.bits == 64 && target.os == Halide::Target::Linux)
+    if (support.arch == target.arch && (!onDevice || !support.device.empty()))
       return toStringRef(onDevice ? support.device : support.host);
-  return fail("--target=halide:" + target.to_string() + ": expected 64-bit x86 or arm on linux, which can be linked here");
+  return fail("--target=halide:" + target.to_string() + ": expected a device's driver to be of x86-64 or arm-64");
 }
 
 /// Functions of libc that the runtime calls and support/ defines in another way.
@@ -170,7 +178,7 @@ static Error fixVulkan(Module &module) {
 }
 
 /// Names that object files or bitcode use and do not define.
-static Error addUndefined(ArrayRef<StringRef> files, StringSet<> &names) {
+static Error addUndefined(ArrayRef<StringRef> files, bool isMachO, StringSet<> &names) {
   LLVMContext context;
   for (StringRef bytes : files) {
     Expected<std::unique_ptr<object::SymbolicFile>> file =
@@ -187,7 +195,7 @@ static Error addUndefined(ArrayRef<StringRef> files, StringSet<> &names) {
       raw_string_ostream stream(name);
       if (Error error = symbol.printName(stream))
         return error;
-      names.insert(name);
+      names.insert(StringRef(name).substr(isMachO && StringRef(name).starts_with("_")));
     }
   }
   return Error::success();
@@ -203,7 +211,7 @@ Expected<SmallString<0>> deviceCode(const Halide::Target &target, ArrayRef<Strin
   StringSet<> needed;
   for (StringRef name : kRoots)
     needed.insert(name);
-  if (Error error = addUndefined(pipelines, needed))
+  if (Error error = addUndefined(pipelines, target.os == Halide::Target::OSX || target.os == Halide::Target::IOS, needed))
     return std::move(error);
 
   LLVMContext context;
@@ -225,15 +233,27 @@ Expected<SmallString<0>> deviceCode(const Halide::Target &target, ArrayRef<Strin
   Expected<std::unique_ptr<Module>> support = parseBitcodeFile(MemoryBufferRef(*ours, "support"), context);
   if (!support)
     return support.takeError();
-  module.setTargetTriple((*support)->getTargetTriple()); // the same but for its spelling
+  if (target.os == Halide::Target::Windows)
+    for (StringRef name : {"halide_load_library", "halide_get_library_symbol"})
+      if (Function *function = (*support)->getFunction(name))
+        function->deleteBody();
+  if (NamedMDNode *flags = module.getModuleFlagsMetadata()) // of its system, which differ
+    module.eraseNamedMetadata(flags);
+  module.setTargetTriple((*support)->getTargetTriple()); // of its own system it needs no more than its functions
   module.setDataLayout((*support)->getDataLayout());
   if (Linker::linkModules(module, std::move(*support)))
     return fail("internal error: Halide's runtime and the support code do not fit together");
+
+  for (StringRef name : kLibc) // which only an archive's runtime reaches
+    if (Function *function = module.getFunction((kLibcPrefix + name).str()); function && function->isDeclaration())
+      function->replaceAllUsesWith(module.getOrInsertFunction(name, function->getFunctionType()).getCallee());
 
   StripDebugInfo(module);
   internalizeModule(module, [&](const GlobalValue &global) { return needed.contains(global.getName()); });
   ModuleAnalysisManager analyses;
   GlobalDCEPass().run(module, analyses);
+  for (GlobalObject &global : module.global_objects())
+    global.setComdat(nullptr); // which Windows has, and which names of archives do not fit
   for (GlobalValue &global : module.global_values())
     if (!global.isDeclaration() && !global.hasLocalLinkage()) {
       global.setLinkage(GlobalValue::ExternalLinkage); // strong: it replaces the support code's

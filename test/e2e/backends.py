@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import ATTNC, SEED, SOURCE, Model, Module, Report, State, compile_module, tensor
 
-TARGETS = ["halide:host", "halide:host-opencl", "cuda"]
+TARGETS = ["halide:host", "halide:host-opencl", "halide:host-vulkan", "cuda"]
 report = Report("backends")
 random = report.random
 

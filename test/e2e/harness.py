@@ -2,6 +2,8 @@
 
 A test compiles once per (compiler, module, weights, flags); the files lie in build/<preset>/test/e2e-cache.
 ATTN_TEST_TARGET=halide:host, or another target, compiles everything for it; cuda: its kernels run in an emulator (cuda.py).
+ATTN_TEST_EMULATE=aarch64, or another target, compiles everything for it unless ATTN_TEST_TARGET is given, and runs it in that
+architecture's emulator (remote.py).
 """
 import glob
 import hashlib
@@ -109,7 +111,7 @@ def compile_module(source, *flags, cache=True):
         with open(program, "rb") as file:
             key.update(hashlib.file_digest(file, "sha256").digest() if hasattr(hashlib, "file_digest") else file.read())
     compiler = key.hexdigest()[:16]
-    target = os.environ.get("ATTN_TEST_EMULATE") or os.environ.get("ATTN_TEST_TARGET")
+    target = os.environ.get("ATTN_TEST_TARGET") or os.environ.get("ATTN_TEST_EMULATE")
     if target:
         flags = [flag for flag in flags if not flag.startswith("--target=")] + ["--target=" + target]
     if isinstance(source, Module):

@@ -325,9 +325,9 @@ std::string Compiler::makeBuildId() {
 
 /// The boundary, the build id and the weights, from the last form that all targets share.
 llvm::Error Compiler::describeModel() {
-  llvm::StringRef arch = (works[0].row ? works[0].row : options.targets.rows[0])->arch;
-  if (arch == "wasm32" && (options.product == Product::SharedLibrary || options.product == Product::Object))
-    return fail("--target=wasm32: expected --emit=archive, which is linked into a module, or asm");
+  const TargetRow &row = *(works[0].row ? works[0].row : options.targets.rows[0]);
+  if (row.archiveOnly && (options.product == Product::SharedLibrary || options.product == Product::Object))
+    return fail("--target=" + row.name + ": expected --emit=archive, which is linked into a program, or asm");
   code.modelName = nameOf(options);
   code.debug = options.debug;
   code.sanitizeAddress = options.sanitizeAddress;

@@ -72,7 +72,7 @@ int32_t device_open(attn_model *model, DLDevice wanted, attn_error *error) {
   if (wanted.device_type == kDLVulkan && wanted.device_id)
     return fail_with(error, ATTN_UNSUPPORTED, "open: expected device 0 of Vulkan, which chooses one itself");
   if (!process_suffices())
-    return fail_with(error, ATTN_DEVICE, "open: expected a process with malloc, free, dlopen, dlsym, _setjmp and longjmp");
+    return fail_with(error, ATTN_DEVICE, "open: expected a process with malloc, free, _setjmp and longjmp");
   arenas *d = malloc(sizeof *d);
   if (!d)
     return fail_with(error, ATTN_OUT_OF_MEMORY, "open: out of memory");

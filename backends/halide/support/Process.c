@@ -6,18 +6,19 @@
 
 extern void *dlopen(const char *, int) __attribute__((weak));
 extern void *dlsym(void *, const char *) __attribute__((weak));
-extern int _setjmp(void *) __attribute__((weak, returns_twice));
+extern int _setjmp(void *, void *frame) __attribute__((weak, returns_twice)); /* Windows' takes two */
 extern void longjmp(void *, int) __attribute__((weak, noreturn));
 
 static _Noreturn void give_up(int32_t status, const char *message);
 
-int process_suffices(void) { return malloc && free && dlopen && dlsym && _setjmp && longjmp; }
+int process_suffices(void) { return malloc && free && _setjmp && longjmp; }
 
 const char *missing_driver;
 
+/* Windows keeps Halide's own: see Runtime.cpp. */
 void *halide_load_library(const char *name) {
   enum { RTLD_LAZY = 1 };
-  void *library = dlopen(name, RTLD_LAZY);
+  void *library = dlopen && dlsym ? dlopen(name, RTLD_LAZY) : NULL;
   if (!library && !missing_driver)
     missing_driver = name;
   return library;
@@ -168,7 +169,7 @@ void runtime_abort(void) {
 int attempt(launch *l, void (*section)(launch *, void *), void *arg) {
   char outer[sizeof escape];
   memcpy(outer, escape, sizeof escape);
-  int whole = !_setjmp(escape);
+  int whole = !_setjmp(escape, NULL);
   if (whole)
     section(l, arg);
   memcpy(escape, outer, sizeof escape);

@@ -14,6 +14,10 @@ if command == "write":
         np.save(os.path.join(directory, name + ".npy"), part)
 else:
     got = {name: np.load(os.path.join(directory, name + ".npy")) for name in ("logits", "prefill", "decode")}
-    assert (got["prefill"] == got["logits"][:, -2]).all() and (got["decode"] == got["logits"][:, -1]).all()
-    error = relative_error(got["logits"], logits)
+    if "halide" in os.environ.get("ATTN_TEST_TARGET", ""):  # whose sums depend on the number of rows
+        error = max(relative_error(got["prefill"], logits[:, -2]), relative_error(got["decode"], logits[:, -1]))
+    else:
+        assert (got["prefill"] == got["logits"][:, -2]).all() and (got["decode"] == got["logits"][:, -1]).all()
+        error = 0
+    error = max(error, relative_error(got["logits"], logits))
     print("forward, prefill and decode are right" if error < 1e-5 else "wrong", "(relative error %.2g)" % error)
