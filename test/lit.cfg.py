@@ -1,5 +1,6 @@
 # How the tests run: tools on the PATH, substitutions, and what this machine offers ("features").
 import ctypes
+import glob
 import os
 import platform
 import shutil
