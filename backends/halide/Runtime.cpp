@@ -91,7 +91,7 @@ static Expected<StringRef> supportBitcode(const Halide::Target &target, bool onD
   for (const Support &support : supports)
     if (support.arch == target.arch && (!onDevice || !support.device.empty()))
       return toStringRef(onDevice ? support.device : support.host);
-  return fail("--target=halide:" + target.to_string() + ": expected a device's driver to be of x86-64 or arm-64");
+  return fail("--target=halide:" + target.to_string() + ": expected x86-64, arm-64 or, without a device, wasm-32");
 }
 
 /// Functions of libc that the runtime calls and support/ defines in another way.

@@ -68,10 +68,9 @@ TEST(Runtime, Deterministic) {
 }
 
 TEST(Runtime, Refused) {
-  EXPECT_EQ(message("wasm-32-wasmrt"),
-            "--target=halide:wasm-32-wasmrt: expected 64-bit x86 or arm on linux, which can be linked here");
-  EXPECT_EQ(message("x86-64-osx"),
-            "--target=halide:x86-64-osx: expected 64-bit x86 or arm on linux, which can be linked here");
+  EXPECT_EQ(message("riscv-64-linux"), "--target=halide:riscv-64-linux: expected x86-64, arm-64 or, without a device, wasm-32");
+  EXPECT_EQ(message("x86-64-linux-cuda"),
+            "--target=halide:x86-64-linux-cuda: expected opencl, vulkan, metal, d3d12compute or webgpu as the device");
   auto code = deviceCode(Halide::Target("host"), {"garbage"});
   ASSERT_FALSE(code);
   EXPECT_NE(llvm::toString(code.takeError()), "");
