@@ -236,3 +236,76 @@ for old, new in [
 # Faults that depend on the order: some block shows them.
 for old in ["nvvm.barrier0 // copies", "nvvm.barrier0 // operands"]:
     assert not is_right(multiply(planted(old, "//"), 320, 160, 80)), old
+
+# ---- tf32, whose operands are rounded to 11 bits; stmatrix ----------------------------------------------------------
+
+# out [16, 8] = a [16, 8] · b [8, 8]; transposed [8, 8] = the first 8 rows of 16-bit `in`, through stmatrix.
+SMALL = """
+llvm.mlir.global internal @tile() {addr_space = 3 : i32, alignment = 16 : i64} : !llvm.array<64 x i16>
+llvm.func @small(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %out: !llvm.ptr<1>, %in: !llvm.ptr<1>, %transposed: !llvm.ptr<1>)
+    attributes {nvvm.kernel} {
+  %c2 = arith.constant 2 : i32
+  %c3 = arith.constant 3 : i32
+  %c7 = arith.constant 7 : i32
+  %c8 = arith.constant 8 : i32
+  %zero = arith.constant 0.0 : f32
+  %lane = nvvm.read.ptx.sreg.laneid : i32
+  %group = arith.shrui %lane, %c2 : i32
+  %pair = arith.andi %lane, %c3 : i32
+  %group8 = arith.muli %group, %c8 : i32
+  %at = arith.addi %group8, %pair : i32
+  %pair8 = arith.muli %pair, %c8 : i32
+  %bt = arith.addi %pair8, %group : i32
+  %pa = llvm.getelementptr %a[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, f32
+  %pb = llvm.getelementptr %b[%bt] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, f32
+LOADS
+  %d = nvvm.mma.sync A[%a0, %a1, %a2, %a3] B[%b0, %b1] C[%zero, %zero, %zero, %zero]
+      {layoutA = #nvvm.mma_layout<row>, layoutB = #nvvm.mma_layout<col>, multiplicandAPtxType = #nvvm.mma_type<tf32>,
+       multiplicandBPtxType = #nvvm.mma_type<tf32>, shape = #nvvm.shape<m = 16, n = 8, k = 8>}
+      : (i32, i32, f32) -> !llvm.struct<(f32, f32, f32, f32)>
+  %two = arith.muli %pair, %c2 : i32
+  %ot = arith.addi %group8, %two : i32
+  %po = llvm.getelementptr %out[%ot] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, f32
+STORES
+  %pi = llvm.getelementptr %in[%ot] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i16
+  %x = llvm.load %pi : !llvm.ptr<1> -> i32
+  %tile = llvm.mlir.addressof @tile : !llvm.ptr<3>
+  %lane7 = arith.andi %lane, %c7 : i32
+  %row = arith.muli %lane7, %c8 : i32
+  %to = llvm.getelementptr %tile[%row] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i16
+  nvvm.stmatrix %to, %x {layout = #nvvm.mma_layout<col>, shape = #nvvm.ld_st_matrix_shape<m = 8, n = 8>,
+      eltType = #nvvm.ld_st_matrix_elt_type<b16>} : !llvm.ptr<3>, i32
+  %mask = arith.constant -1 : i32
+  nvvm.bar.warp.sync %mask : i32
+  %from = llvm.getelementptr %tile[%ot] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i16
+  %y = llvm.load %from : !llvm.ptr<3> -> i32
+  %pt = llvm.getelementptr %transposed[%ot] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i16
+  llvm.store %y, %pt : i32, !llvm.ptr<1>
+  llvm.return
+}
+"""
+loads = "".join("""  %%p%(name)s = llvm.getelementptr %%p%(base)s[%(offset)d] : (!llvm.ptr<1>) -> !llvm.ptr<1>, f32
+  %%f%(name)s = llvm.load %%p%(name)s : !llvm.ptr<1> -> f32
+  %%%(name)s = nvvm.convert.float.to.tf32 %%f%(name)s {rnd = #nvvm.fp_rnd_mode<rna>}
+""" % {"name": name, "base": name[0], "offset": offset}
+                for name, offset in [("a0", 0), ("a1", 64), ("a2", 4), ("a3", 68), ("b0", 0), ("b1", 32)])
+stores = "".join("""  %%d%(i)d = llvm.extractvalue %%d[%(i)d] : !llvm.struct<(f32, f32, f32, f32)>
+  %%po%(i)d = llvm.getelementptr %%po[%(offset)d] : (!llvm.ptr<1>) -> !llvm.ptr<1>, f32
+  llvm.store %%d%(i)d, %%po%(i)d : f32, !llvm.ptr<1>
+""" % {"i": i, "offset": i // 2 * 64 + i % 2} for i in range(4))
+small = device.kernel(SMALL.replace("LOADS\n", loads).replace("STORES\n", stores), "small")
+
+
+def to_tf32(array):
+    """To the nearest of 11 significant bits."""
+    mantissa, exponent = np.frexp(array.astype(np.float64))
+    return np.ldexp(np.trunc(mantissa * 2048 + np.copysign(0.5, mantissa)) / 2048, exponent)
+
+
+a, b = (random.standard_normal(shape).astype(np.float32) for shape in [(16, 8), (8, 8)])
+out, transposed = np.zeros((16, 8), np.float32), np.zeros((8, 8), np.uint16)
+elements = np.arange(64, dtype=np.uint16).reshape(8, 8)
+small((1,), (32,), [a, b, out, elements, transposed])
+assert np.allclose(out, to_tf32(a) @ to_tf32(b), rtol=1e-6, atol=1e-6)
+assert not np.allclose(out, a.astype(np.float64) @ b, rtol=1e-6, atol=1e-6)
+assert np.array_equal(transposed, elements.T)

@@ -288,3 +288,119 @@ expect_stopped(lambda: multiply(planted("      nvvm.wgmma.commit.group.sync.alig
 expect_stopped(lambda: multiply(planted("      nvvm.wgmma.fence.aligned\n", ""), 64, 64, 64), "expected a wgmma.fence")
 expect_stopped(lambda: multiply(planted("ult, %thread, %c128", "ult, %thread, %c64"), 64, 64, 64),
                "thread 64 took part in 4 products of its warpgroup, thread 0 in 0")
+
+# ---- A in registers, which only inline assembly says; operands that are not swizzled ------------------------------
+
+# out [64, 64] = 2 a [64, 16] · b [64 n, 16 k]: the second product adds to the first one's result.
+REGISTERS = """
+llvm.mlir.global internal @b() {addr_space = 3 : i32, alignment = 128 : i64} : !llvm.array<2048 x i8>
+llvm.func @registers(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %out: !llvm.ptr<1>)
+    attributes {nvvm.kernel, nvvm.maxntid = array<i32: 128>} {
+  %c0 = arith.constant 0 : i32
+  %c1 = arith.constant 1 : i32
+  %c2 = arith.constant 2 : i32
+  %c3 = arith.constant 3 : i32
+  %c4 = arith.constant 4 : i32
+  %c5 = arith.constant 5 : i32
+  %c7 = arith.constant 7 : i32
+  %c8 = arith.constant 8 : i32
+  %c16 = arith.constant 16 : i32
+  %c31 = arith.constant 31 : i32
+  %c64 = arith.constant 64 : i32
+  %c128 = arith.constant 128 : i32
+  %c256 = arith.constant 256 : i32
+  %thread = nvvm.read.ptx.sreg.tid.x : i32
+  // b: matrices of 8 rows of 16 bytes; the next 8 of k 128 bytes on, the next 8 of n 256 bytes.
+  %n = arith.shrui %thread, %c1 : i32
+  %half = arith.andi %thread, %c1 : i32
+  %n8 = arith.shrui %n, %c3 : i32
+  %n7 = arith.andi %n, %c7 : i32
+  %p0 = arith.muli %n8, %c256 : i32
+  %p1 = arith.muli %half, %c128 : i32
+  %p2 = arith.muli %n7, %c16 : i32
+  %p3 = arith.addi %p0, %p1 : i32
+  %place = arith.addi %p3, %p2 : i32
+  %from0 = arith.muli %thread, %c8 : i32
+  %from = llvm.getelementptr %b[%from0] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i16
+  %shared = llvm.mlir.addressof @b : !llvm.ptr<3>
+  %to = llvm.getelementptr %shared[%place] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8
+  %piece = llvm.load %from {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xi32>
+  llvm.store %piece, %to {alignment = 16 : i64} : vector<4xi32>, !llvm.ptr<3>
+  nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}
+  nvvm.barrier0
+  // a: registers (row, pair), (row + 8, pair), (row, pair + 8), (row + 8, pair + 8).
+  %lane = arith.andi %thread, %c31 : i32
+  %warp = arith.shrui %thread, %c5 : i32
+  %group = arith.shrui %lane, %c2 : i32
+  %pair0 = arith.andi %lane, %c3 : i32
+  %pair = arith.muli %pair0, %c2 : i32
+  %w16 = arith.muli %warp, %c16 : i32
+  %row = arith.addi %w16, %group : i32
+  %at0 = arith.muli %row, %c16 : i32
+  %at = arith.addi %at0, %pair : i32
+  %pa = llvm.getelementptr %a[%at] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i16
+  %pa1 = llvm.getelementptr %pa[128] : (!llvm.ptr<1>) -> !llvm.ptr<1>, i16
+  %pa2 = llvm.getelementptr %pa[8] : (!llvm.ptr<1>) -> !llvm.ptr<1>, i16
+  %pa3 = llvm.getelementptr %pa[136] : (!llvm.ptr<1>) -> !llvm.ptr<1>, i16
+  %a0 = llvm.load %pa : !llvm.ptr<1> -> i32
+  %a1 = llvm.load %pa1 : !llvm.ptr<1> -> i32
+  %a2 = llvm.load %pa2 : !llvm.ptr<1> -> i32
+  %a3 = llvm.load %pa3 : !llvm.ptr<1> -> i32
+  %mask = arith.constant 0x3ffff : i64
+  %four = arith.constant 4 : i64
+  %format = arith.constant FORMAT : i64
+  %d0 = llvm.ptrtoint %shared : !llvm.ptr<3> to i64
+  %d1 = arith.andi %d0, %mask : i64
+  %d2 = arith.shrui %d1, %four : i64
+  %desc = arith.ori %d2, %format : i64
+  %zero = arith.constant 0.0 : f32
+  nvvm.wgmma.fence.aligned
+  %x = llvm.inline_asm has_side_effects asm_dialect = att "ASM", "CONSTRAINTS" %a0, %a1, %a2, %a3, %desc, %c0, ZEROS
+      : (i32, i32, i32, i32, i64, i32, TYPES) -> D
+  nvvm.wgmma.commit.group.sync.aligned
+  nvvm.wgmma.wait.group.sync.aligned 0
+EXTRACT
+  nvvm.wgmma.fence.aligned
+  %y = llvm.inline_asm has_side_effects asm_dialect = att "ASM", "CONSTRAINTS" %a0, %a1, %a2, %a3, %desc, %c1, VALUES
+      : (i32, i32, i32, i32, i64, i32, TYPES) -> D
+  nvvm.wgmma.commit.group.sync.aligned
+  nvvm.wgmma.wait.group.sync.aligned 0
+  %q0 = arith.muli %row, %c64 : i32
+  %q = arith.addi %q0, %pair : i32
+STORES
+  llvm.return
+}
+"""
+
+
+def registers_text(order=(32, 33, 34, 35), leading=128, stride=256):
+    d = range(32)
+    join = lambda form: ", ".join(form % i for i in d)
+    stores = "".join("""  %%v%(i)d = llvm.extractvalue %%y[%(i)d] : D
+  %%o%(i)d = llvm.getelementptr %%out[%%q] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, f32
+  %%s%(i)d = llvm.getelementptr %%o%(i)d[%(offset)d] : (!llvm.ptr<1>) -> !llvm.ptr<1>, f32
+  llvm.store %%v%(i)d, %%s%(i)d : f32, !llvm.ptr<1>
+""" % {"i": i, "offset": i // 2 % 2 * 8 * 64 + i // 4 * 8 + i % 2} for i in d)
+    text = REGISTERS.replace("STORES\n", stores)
+    text = text.replace("EXTRACT\n", "".join("  %%x%d = llvm.extractvalue %%x[%d] : D\n" % (i, i) for i in d))
+    operands = "{%s}, {$%d, $%d, $%d, $%d}, $36, p, 1, 1, 0" % ((join("$%d"),) + tuple(order))
+    text = text.replace("ASM", "{ .reg .pred p; setp.ne.b32 p, $37, 0; "
+                        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " + operands + "; }")
+    text = text.replace("CONSTRAINTS", ",".join(["=f"] * 32 + ["r", "r", "r", "r", "l", "r"] + [str(i) for i in d]))
+    text = text.replace("ZEROS", ", ".join(["%zero"] * 32)).replace("VALUES", join("%%x%d"))
+    text = text.replace("TYPES", ", ".join(["f32"] * 32))
+    text = text.replace("FORMAT", str(leading // 16 << 16 | stride // 16 << 32))
+    return re.sub(r"(: |-> )D\b", r"\1" + D, text)
+
+
+def multiply_registers(*arguments):
+    a, b = bf16_bits(random.standard_normal((64, 16))), bf16_bits(random.standard_normal((64, 16)))
+    out = np.full((64, 64), np.nan, np.float32)
+    device.kernel(registers_text(*arguments), "registers")((1,), (128,), [a, b, out])
+    return out, 2 * bf16_values(a).astype(np.float64) @ bf16_values(b).T
+
+
+assert is_right(multiply_registers())
+# Planted: the order of the fragment, the strides of b the wrong way round.
+assert not is_right(multiply_registers((32, 34, 33, 35)))
+assert not is_right(multiply_registers((32, 33, 34, 35), 256, 128))
