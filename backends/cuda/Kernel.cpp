@@ -28,8 +28,8 @@ static MemRefType argumentType(MemRefType type) {
   return MemRefType::get(shape, element, StridedLayoutAttr::get(context, 0, strides));
 }
 
-Kernel::Kernel(PipelineOp source, gpu::GPUModuleOp module, OpBuilder &builder)
-    : Emit(builder, source.getLoc()), source(source) {
+Kernel::Kernel(PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder, bool few)
+    : Emit(builder, source.getLoc()), source(source), few(few) {
   Block &body = source.getBody().front();
   SmallVector<Type> types;
   for (BlockArgument argument : body.getArguments()) {
@@ -37,7 +37,7 @@ Kernel::Kernel(PipelineOp source, gpu::GPUModuleOp module, OpBuilder &builder)
     types.push_back(type ? Type(argumentType(type)) : argument.getType());
   }
   b.setInsertionPointToEnd(module.getBody());
-  kernel = gpu::GPUFuncOp::create(b, loc, source.getSymName(), b.getFunctionType(types, {}));
+  kernel = gpu::GPUFuncOp::create(b, loc, name, b.getFunctionType(types, {}));
   kernel->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
   b.setInsertionPointToStart(&kernel.getBody().front());
   for (auto [from, to] : llvm::zip(body.getArguments(), kernel.getArguments()))

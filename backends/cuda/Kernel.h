@@ -26,8 +26,8 @@ constexpr int64_t kMaxAxes = 8; // ATTN_CUDA_AXES
 /// it runs. Its body is written with Emit's helpers, by one thread of many.
 class Kernel : public Emit {
 public:
-  /// The kernel's name is the pipeline's; it is the last function of `module`.
-  Kernel(attn::PipelineOp source, gpu::GPUModuleOp module, OpBuilder &builder);
+  /// It is the last function of `module`.
+  Kernel(attn::PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder, bool few);
 
   /// The pipeline's op: the last of its body. Its operands are the source's; what follows takes them.
   Operation *op() { return &source.getBody().front().back(); }
@@ -36,6 +36,10 @@ public:
   // What a kernel begins with.
   /// One block for each index in the product of the axes: `threads` threads and, of each axis, the block's first index.
   SmallVector<Value> tile(int64_t threads, ArrayRef<Axis> axes);
+  /// Whether this is the kernel for few rows; of the other: it is there for so many, the axis' tile.
+  bool isFew() const { return few; }
+  void offerFew(Axis upTo) { fewUpTo = upTo; }
+  std::optional<Axis> offeredFew() const { return fewUpTo; }
   /// As an axis: a dimension of an operand of the op.
   Axis axis(Value operand, int32_t dim, uint32_t tile = 1);
   int64_t threads() const { return block; }
@@ -96,6 +100,8 @@ private:
   IRMapping values;
   SmallVector<Axis> grid;
   int64_t block = 0;
+  bool few;
+  std::optional<Axis> fewUpTo;
   Value tid;
 };
 

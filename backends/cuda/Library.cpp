@@ -47,14 +47,15 @@ struct Tables {
 
   /// attn_cuda_kernel
   Constant *kernel(const KernelInfo &info, uint32_t index) {
+    auto of = [&](Axis axis) { return ConstantStruct::getAnon({i32(axis.operand), i32(axis.dim), i32(axis.tile)}); };
     SmallVector<Constant *> axes;
     for (const Axis &axis : info.axes)
-      axes.push_back(ConstantStruct::getAnon({i32(axis.operand), i32(axis.dim), i32(axis.tile)}));
-    while (axes.size() < ATTN_CUDA_AXES)
-      axes.push_back(ConstantStruct::getAnon({i32(0), i32(0), i32(1)}));
+      axes.push_back(of(axis));
+    axes.resize(ATTN_CUDA_AXES, of({0, 0, 1}));
     auto *type = ArrayType::get(axes[0]->getType(), axes.size());
-    Constant *content = ConstantStruct::getAnon(
-        {text(info.name), i32(index), i32(info.threads), i32(info.axes.size()), ConstantArray::get(type, axes)});
+    Constant *content =
+        ConstantStruct::getAnon({text(info.name), i32(index), i32(info.threads), i32(info.axes.size()),
+                                 ConstantArray::get(type, axes), of(info.fewUpTo.value_or(Axis{0, 0, 0}))});
     return global(content, kPipelinePrefix + info.name + "_argv", GlobalValue::ExternalLinkage);
   }
 };

@@ -1,4 +1,5 @@
-//===- Linear.cpp - Products with weights -------------------------------------------------------------===//
+//===- Linear.cpp - Products with weights on ordinary cores
+//-------------------------------------------------------------===//
 //
 //   weight f32     [panels, K, 16]
 //   weight 16-bit  [panels, ⌈K/2⌉, 16, 2]
@@ -7,6 +8,7 @@
 // both factors to shared memory, widened to f32. Each result is one sum in ascending k, whatever the number of rows.
 //
 //===------------------------------------------------------------------------------------------------===//
+#include "backends/cuda/Linear.h"
 #include "backends/cuda/Emitters.h"
 
 namespace attnc::cuda {
@@ -30,20 +32,35 @@ Value weightAt(Kernel &e, attn::LinearOp op, Value k, Value n) {
 }
 } // namespace
 
+SmallVector<Value> rowIndex(Kernel &e, Value out, Value row) {
+  SmallVector<Value> index(rankOf(out) - 1);
+  for (int64_t d = index.size(); d-- > 1; row = e.divFloor(row, e.size(out, d)))
+    index[d] = e.rem(row, e.size(out, d));
+  index[0] = row;
+  return index;
+}
+
+void storeProduct(Kernel &e, attn::LinearOp op, Value sum, SmallVector<Value> row, Value column) {
+  row.push_back(column);
+  if (op.getBias())
+    sum = e.addf(sum, e.read(op.getBias(), column));
+  sum = attnc::emitActivation(e, op.getActivation(), sum);
+  if (op.getResidual())
+    sum = e.addf(sum, e.read(op.getResidual(), row));
+  e.write(sum, op.getInit(), row);
+}
+
 Error emitLinear(Kernel &e) {
   auto op = cast<attn::LinearOp>(e.op());
+  if (MemRefType weight = typeOf(op.getWeight()); weight.getRank() == 4 && weight.getElementType().isBF16()) {
+    emitMatrixProduct(e);
+    return Error::success();
+  }
   Value input = op.getInput(), out = op.getInit();
   const int64_t rank = rankOf(out), k = columnsOf(input), n = columnsOf(out);
   // Rows are counted over all leading dimensions; columns are the faster axis of blocks: neighbours share rows.
   SmallVector<Value> first = e.tile(kThreads, {e.axis(out, kRowsOfAll, kRows), e.axis(out, rank - 1, kColumns)});
   Value rows = e.size(out, kRowsOfAll), zero = e.f32(0);
-  auto indexOf = [&](Value row) { // of all leading dimensions
-    SmallVector<Value> index(rank - 1);
-    for (int64_t d = rank - 1; d-- > 1; row = e.divFloor(row, e.size(out, d)))
-      index[d] = e.rem(row, e.size(out, d));
-    index[0] = row;
-    return index;
-  };
   auto guarded = [&](Value condition, function_ref<Value()> value) {
     return e.ifElse(condition, zero.getType(), value, [&] { return zero; });
   };
@@ -58,7 +75,7 @@ Error emitLinear(Kernel &e) {
   SmallVector<Value> numbers;
   for (int64_t i = 0; i < kPerThread; ++i) {
     numbers.push_back(e.add(first[0], e.add(y, i * kSide)));
-    mine.push_back(indexOf(numbers.back()));
+    mine.push_back(rowIndex(e, out, numbers.back()));
   }
   sums = e.loop(e.idx(0), e.idx(k), kStep, sums, [&](Value from, ValueRange sofar) {
     for (int64_t i = 0; i < kPerThread; ++i) {
@@ -92,17 +109,7 @@ Error emitLinear(Kernel &e) {
   for (int64_t i = 0; i < kPerThread; ++i)
     for (int64_t j = 0; j < kPerThread; ++j) {
       Value column = e.add(first[1], e.add(x, j * kSide));
-      e.ifThen(within(numbers[i], column), [&] {
-        SmallVector<Value> at(mine[i]);
-        at.push_back(column);
-        Value sum = sums[i * kPerThread + j];
-        if (op.getBias())
-          sum = e.addf(sum, e.read(op.getBias(), column));
-        sum = attnc::emitActivation(e, op.getActivation(), sum);
-        if (op.getResidual())
-          sum = e.addf(sum, e.read(op.getResidual(), at));
-        e.write(sum, out, at);
-      });
+      e.ifThen(within(numbers[i], column), [&] { storeProduct(e, op, sums[i * kPerThread + j], mine[i], column); });
     }
   return Error::success();
 }

@@ -51,9 +51,10 @@ Kernels::Kernels() : context(MLIRContext::Threading::DISABLED) {
                       memref::MemRefDialect, NVVM::NVVMDialect, scf::SCFDialect, vector::VectorDialect>();
 }
 
-static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, SmallVector<KernelInfo> &infos) {
+static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, bool few, SmallVector<KernelInfo> &infos) {
   OpBuilder builder(pipeline.getContext());
-  Kernel kernel(pipeline, to, builder);
+  std::string symbol = (pipeline.getSymName() + (few ? "_few" : "")).str();
+  Kernel kernel(pipeline, symbol, to, builder, few);
   StringRef name = kernel.op()->getName().getStringRef();
   Emitter emit = findEmitter(name);
   if (!emit)
@@ -65,8 +66,8 @@ static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, SmallVe
   if (Error error = emit(kernel))
     return error;
   kernel.finish();
-  infos.push_back({pipeline.getSymName().str(), kernel.threads(), llvm::to_vector(kernel.axes())});
-  return Error::success();
+  infos.push_back({symbol, kernel.threads(), llvm::to_vector(kernel.axes()), kernel.offeredFew()});
+  return kernel.offeredFew() ? buildKernel(pipeline, to, /*few=*/true, infos) : Error::success();
 }
 
 Error Kernels::build(StringRef pipelines) {
@@ -77,7 +78,7 @@ Error Kernels::build(StringRef pipelines) {
   OpBuilder b = OpBuilder::atBlockBegin(module->getBody());
   auto kernels = gpu::GPUModuleOp::create(b, module->getLoc(), "kernels");
   for (auto pipeline : source->getOps<attn::PipelineOp>())
-    if (Error error = buildKernel(pipeline, kernels, infos))
+    if (Error error = buildKernel(pipeline, kernels, /*few=*/false, infos))
       return error;
   if (failed(verify(*module)))
     return refuse("internal error: an invalid kernel");

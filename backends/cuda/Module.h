@@ -14,6 +14,7 @@ struct KernelInfo {
   std::string name;
   int64_t threads;
   SmallVector<Axis> axes;
+  std::optional<Axis> fewUpTo; ///< the next kernel is for launches whose size is at most the tile
 };
 
 /// PTX for one kind of device.

@@ -25,6 +25,7 @@ typedef struct attn_cuda_kernel {
   uint32_t threads;
   uint32_t n_axes;
   attn_cuda_axis axes[ATTN_CUDA_AXES];
+  attn_cuda_axis few_up_to; /* a launch whose size is at most the tile is the next kernel's; tile 0: none */
 } attn_cuda_kernel;
 
 typedef struct attn_cuda_ptx {

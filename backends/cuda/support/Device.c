@@ -285,19 +285,20 @@ static void add_operand(launch *l, arguments *a, const DLTensor *tensors, int32_
     add_memref(a, tensor, in->memory->address + offset);
 }
 
+static uint64_t size_of(attn_cuda_axis axis, const DLTensor *tensors) {
+  const DLTensor *tensor = &tensors[axis.operand];
+  uint64_t size = 1;
+  if (axis.dim >= 0)
+    return (uint64_t)tensor->shape[axis.dim];
+  for (int32_t d = 0; d < tensor->ndim - (axis.dim == ATTN_CUDA_ROWS); ++d)
+    size *= (uint64_t)tensor->shape[d];
+  return size;
+}
+
 static uint64_t blocks_of(const attn_cuda_kernel *kernel, const DLTensor *tensors) {
   uint64_t blocks = 1;
-  for (uint32_t i = 0; i < kernel->n_axes; ++i) {
-    attn_cuda_axis axis = kernel->axes[i];
-    const DLTensor *tensor = &tensors[axis.operand];
-    uint64_t size = 1;
-    if (axis.dim >= 0)
-      size = (uint64_t)tensor->shape[axis.dim];
-    else
-      for (int32_t d = 0; d < tensor->ndim - (axis.dim == ATTN_CUDA_ROWS); ++d)
-        size *= (uint64_t)tensor->shape[d];
-    blocks *= (size + axis.tile - 1) / axis.tile;
-  }
+  for (uint32_t i = 0; i < kernel->n_axes; ++i)
+    blocks *= (size_of(kernel->axes[i], tensors) + kernel->axes[i].tile - 1) / kernel->axes[i].tile;
   return blocks;
 }
 
@@ -340,6 +341,8 @@ void attn_launch(context *ctx, pipeline_fn pipeline, const DLTensor *tensors, in
     return;
   call c;
   c.kernel = (const attn_cuda_kernel *)(const void *)pipeline;
+  if (c.kernel->few_up_to.tile && size_of(c.kernel->few_up_to, tensors) <= c.kernel->few_up_to.tile)
+    c.kernel = attn_cuda.kernels[c.kernel->index + 1];
   c.tensors = tensors;
   c.inputs = inputs;
   c.inits = inits;
