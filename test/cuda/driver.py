@@ -131,6 +131,14 @@ device("cuMemcpyDtoH_v2", got, data, size(4 * N))
 assert (result == 8).all()
 device("cuGraphExecDestroy", executable)
 
+# Device memory is not the host's.
+child = os.fork()
+if not child:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    ctypes.string_at(data.value, 4)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] != 0
+
 # Limits.
 fails(INVALID_VALUE, "cuLaunchKernel", *launch(threads=128))  # more than maxntid
 fails(INVALID_VALUE, "cuLaunchKernel", *launch(shared=49 << 10))

@@ -17,6 +17,7 @@ struct Mapping {
 } // namespace
 static std::map<char *, Mapping> mappings; ///< by where the allocation begins
 static uint64_t used = 0;
+static unsigned accesses = 0; ///< DeviceAccess objects
 static constexpr unsigned char pattern = 0xa5;
 static uint64_t pageBytes() { return uint64_t(sysconf(_SC_PAGESIZE)); }
 static uint64_t roundUp(uint64_t value, uint64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -37,6 +38,8 @@ void *allocateDevice(uint64_t bytes) {
   memset(inside, pattern, begin - inside);
   memset(begin, poison, bytes);
   memset(begin + bytes, pattern, slot - bytes);
+  if (!accesses)
+    mprotect(inside, end - inside, PROT_NONE);
   mappings[begin] = {static_cast<char *>(memory), mapped, bytes};
   used += bytes;
   return begin;
@@ -53,6 +56,19 @@ bool freeDevice(void *memory) {
 }
 
 uint64_t usedDeviceBytes() { return used; }
+
+static void protectAll(int protection) {
+  for (auto &[begin, mapping] : mappings)
+    mprotect(mapping.memory + pageBytes(), mapping.mappedBytes - 2 * pageBytes(), protection);
+}
+DeviceAccess::DeviceAccess() {
+  if (!accesses++)
+    protectAll(PROT_READ | PROT_WRITE);
+}
+DeviceAccess::~DeviceAccess() {
+  if (!--accesses)
+    protectAll(PROT_NONE);
+}
 
 /// The last allocation that begins at or before `address`.
 static std::map<char *, Mapping>::iterator before(const void *address) {

@@ -14,6 +14,13 @@ void *allocateDevice(uint64_t bytes);
 bool freeDevice(void *memory);
 uint64_t usedDeviceBytes();
 
+/// While one exists, device memory can be accessed; otherwise it faults, as it does for a host.
+class DeviceAccess {
+public:
+  DeviceAccess();
+  ~DeviceAccess();
+};
+
 struct Allocation {
   char *begin = nullptr;
   uint64_t bytes = 0;

@@ -1,5 +1,6 @@
 //===- Streams.cpp - Work that waits to be synchronised with -------------------------------------===//
 #include "test/cuda/emulator/Streams.h"
+#include "test/cuda/emulator/Memory.h"
 
 #include <algorithm>
 
@@ -67,6 +68,9 @@ static void runFirst(Stream &stream) {
 }
 
 static void runBefore(Stream &stream, uint64_t number) {
+  if (stream.queue.empty())
+    return;
+  DeviceAccess access;
   while (!stream.queue.empty() && stream.queue.front().number < number)
     runFirst(stream);
 }
@@ -85,6 +89,7 @@ CUresult synchronizeAll() {
 }
 
 CUresult reach(const std::shared_ptr<Marker> &marker) {
+  DeviceAccess access;
   Stream *stream = marker->stream;
   while (!marker->reached && !stream->queue.empty())
     runFirst(*stream);
@@ -92,6 +97,7 @@ CUresult reach(const std::shared_ptr<Marker> &marker) {
 }
 
 bool progress(Stream &stream) {
+  DeviceAccess access;
   if (!stream.queue.empty())
     runFirst(stream);
   return !stream.queue.empty();
