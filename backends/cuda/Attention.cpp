@@ -101,7 +101,7 @@ private:
       row.query = k.add(first[2], k.divFloor(number, headsOfTile));
       row.head = k.add(firstHead, k.rem(number, k.idx(headsOfTile)));
       row.isInside = k.less(row.query, queries);
-      row.query = k.min(row.query, k.sub(queries, k.idx(1))); // computed like the last one
+      row.query = k.min(row.query, k.sub(queries, k.idx(1))); // what is read is there
       row.position = k.add(offset, row.query);
       row.low = k.idx(0);
       row.high = keys;
@@ -113,6 +113,10 @@ private:
         row.high = k.min(row.high, k.add(row.position, 1 + int64_t(*op.getWindowRight())));
       if (op.getWindowLeft())
         row.low = k.max(row.low, k.sub(row.position, k.idx(*op.getWindowLeft())));
+      // Rows beyond the last query see nothing: a warp that has no others is done at once.
+      row.high = k.select(row.isInside, row.high, k.idx(0));
+      row.sinkEnd = k.select(row.isInside, row.sinkEnd, k.idx(0));
+      row.low = k.select(row.isInside, row.low, keys);
       rows.push_back(row);
     }
     // The queries of all rows, scaled: [row, element].
