@@ -2,6 +2,7 @@
 #include "args.h"
 #include "attn_runtime.h"
 #include "describe.h"
+#include "expect.h"
 #include "profile.h"
 
 #include <signal.h>
@@ -21,6 +22,9 @@ static const char help[] =
     "  --input NAME=FILE.npy   an input; optional inputs may be left out\n"
     "  --output NAME=FILE.npy  where to write an output; those not named are not written. With no --output,\n"
     "                          the shapes of all outputs are printed\n"
+    "  --expect NAME=FILE.npy  compare an output with a file: fails if they differ\n"
+    "  --tolerance X           how far floats may be from what is expected, as a fraction of the largest (default:\n"
+    "                          1e-4)\n"
     "  --state FILE            for entries that use a state: continue from FILE if it exists, and write the\n"
     "                          state after the run there. Without it each run begins with an empty state\n"
     "\n"
@@ -56,8 +60,9 @@ typedef struct options {
   const char *file, *entry, *variant, *state, *profile_file;
   int describe, json, verify, profile, guard;
   uint32_t threads;
-  binding in[MAX_BINDINGS], out[MAX_BINDINGS];
-  uint32_t n_in, n_out;
+  double tolerance;
+  binding in[MAX_BINDINGS], out[MAX_BINDINGS], expected[MAX_BINDINGS];
+  uint32_t n_in, n_out, n_expected;
 } options;
 
 static void add_binding(args *a, const char *option, const char *text, binding *list, uint32_t *n) {
@@ -74,7 +79,7 @@ static void add_binding(args *a, const char *option, const char *text, binding *
 }
 
 static options parse(args *a) {
-  options o = {0};
+  options o = {.tolerance = 1e-4};
   const char *value;
   while (args_next(a)) {
     if (args_flag(a, "--help") || args_flag(a, "-h")) {
@@ -99,6 +104,13 @@ static options parse(args *a) {
       add_binding(a, "--input", value, o.in, &o.n_in);
     } else if (args_value(a, "--output", &value)) {
       add_binding(a, "--output", value, o.out, &o.n_out);
+    } else if (args_value(a, "--expect", &value)) {
+      add_binding(a, "--expect", value, o.expected, &o.n_expected);
+    } else if (args_value(a, "--tolerance", &value)) {
+      char *end;
+      o.tolerance = strtod(value, &end);
+      if (end == value || *end || !(o.tolerance >= 0))
+        usage_error(a, "expected a number of at least 0 for --tolerance, got '%s'", value);
     } else if (!args_value(a, "--entry", &o.entry) && !args_value(a, "--variant", &o.variant) &&
                !args_value(a, "--state", &o.state)) {
       args_file(a, &o.file);
@@ -106,7 +118,7 @@ static options parse(args *a) {
   }
   if (!o.file)
     usage_error(a, "expected a model file");
-  if (!o.describe && !o.verify && !o.entry && !o.n_in && !o.n_out)
+  if (!o.describe && !o.verify && !o.entry && !o.n_in && !o.n_out && !o.n_expected)
     usage_error(a, "nothing to do: expected --describe, --verify, or --input and --output");
   return o;
 }
@@ -123,7 +135,7 @@ typedef struct job {
   attn_session *session;
   uint32_t index;
   const attn_entry *entry;
-  attn_array *in[MAX_BINDINGS], *out[MAX_BINDINGS];      /* in the entry's order; NULL: left out */
+  attn_array *in[MAX_BINDINGS], *out[MAX_BINDINGS], *expected[MAX_BINDINGS]; /* in the entry's order; NULL: left out */
   attn_output *files[MAX_BINDINGS]; /* in the entry's order */
   attn_state_memory state;
 } job;
@@ -192,20 +204,41 @@ static int32_t read_inputs(job *j) {
   return ATTN_OK;
 }
 
+/* Position of an output that the command line names, or n_out with an error. */
+static uint32_t find_output(const job *j, const char *name) {
+  char names[256];
+  const attn_entry *e = j->entry;
+  uint32_t at = find_tensor(e->out, e->n_out, name);
+  if (at == e->n_out)
+    attn_fail(j->error, ATTN_INVALID_ARGUMENT, "entry '%s' has no output '%s': expected one of %s", e->name, name,
+              list_names(names, sizeof names, out_name, j, e->n_out));
+  return at;
+}
+
+static int32_t read_expected(job *j) {
+  for (uint32_t i = 0; i < j->o->n_expected; ++i) {
+    uint32_t at = find_output(j, j->o->expected[i].name);
+    if (at == j->entry->n_out)
+      return ATTN_INVALID_ARGUMENT;
+    int32_t status = attn_npy_read(j->o->expected[i].file, j->host, &j->expected[at], j->error);
+    if (status != ATTN_OK)
+      return status;
+  }
+  return ATTN_OK;
+}
+
 /* Allocates the outputs that are wanted and begins their files, so that a bad path is found before the run. */
 static int32_t make_outputs(job *j, const int64_t *dims) {
-  char names[256];
   const attn_entry *e = j->entry;
   const char *paths[MAX_BINDINGS] = {0};
   for (uint32_t i = 0; i < j->o->n_out; ++i) {
-    uint32_t at = find_tensor(e->out, e->n_out, j->o->out[i].name);
+    uint32_t at = find_output(j, j->o->out[i].name);
     if (at == e->n_out)
-      return attn_fail(j->error, ATTN_INVALID_ARGUMENT, "entry '%s' has no output '%s': expected one of %s", e->name,
-                       j->o->out[i].name, list_names(names, sizeof names, out_name, j, e->n_out));
+      return ATTN_INVALID_ARGUMENT;
     paths[at] = j->o->out[i].file;
   }
   for (uint32_t i = 0; i < e->n_out; ++i) {
-    if (j->o->n_out > 0 && !paths[i])
+    if (j->o->n_out + j->o->n_expected > 0 && !paths[i] && !j->expected[i])
       continue;
     int64_t shape[ATTN_MAX_RANK];
     int32_t status = attn_entry_shape(e, &e->out[i], dims, shape, j->error);
@@ -258,7 +291,11 @@ static int32_t write_outputs(job *j) {
       status = attn_output_commit(j->files[i], j->error);
       j->files[i] = NULL;
     }
-  if (status != ATTN_OK || j->o->n_out > 0)
+  for (uint32_t i = 0; i < j->entry->n_out && status == ATTN_OK; ++i)
+    if (j->expected[i])
+      status = compare_expected(j->entry->out[i].name, &j->out[i]->tensor, &j->expected[i]->tensor, j->o->tolerance,
+                                j->error);
+  if (status != ATTN_OK || j->o->n_out + j->o->n_expected > 0)
     return status;
   for (uint32_t i = 0; i < j->entry->n_out; ++i) {
     char text[ATTN_SHAPE_TEXT];
@@ -270,7 +307,7 @@ static int32_t write_outputs(job *j) {
 
 static int32_t run(job *j) {
   int32_t status = choose_entry(j);
-  if (status != ATTN_OK || (status = read_inputs(j)) != ATTN_OK)
+  if (status != ATTN_OK || (status = read_inputs(j)) != ATTN_OK || (status = read_expected(j)) != ATTN_OK)
     return status;
   if ((status = attn_session_create(j->library, j->model, j->host, &j->session, j->error)) != ATTN_OK)
     return status;
@@ -301,6 +338,7 @@ static void release(job *j) {
   for (uint32_t i = 0; i < MAX_BINDINGS; ++i) {
     attn_array_free(j->in[i]);
     attn_array_free(j->out[i]);
+    attn_array_free(j->expected[i]);
     attn_output_discard(j->files[i]);
   }
   attn_state_free(j->host, &j->state);
