@@ -103,6 +103,47 @@ static std::string_view wordAfter(std::string_view text, std::string_view keywor
   return text.substr(place, from - place);
 }
 
+namespace {
+/// A kernel of PTX.
+struct Entry {
+  std::string name;
+  uint64_t parameters;
+};
+} // namespace
+
+static std::vector<Entry> entriesOf(std::string_view text) {
+  std::vector<Entry> entries;
+  for (size_t from = 0;;) {
+    std::string name(wordAfter(text, ".entry ", from));
+    if (from == std::string_view::npos)
+      return entries;
+    const std::string_view signature = text.substr(from, std::min(text.find(')', from), text.size()) - from);
+    uint64_t parameters = 0;
+    for (size_t place = 0; (place = signature.find(".param", place)) != std::string_view::npos; ++place)
+      ++parameters;
+    entries.push_back({std::move(name), parameters});
+  }
+}
+
+/// The entries' kernels of one image; or why it is not that of the PTX.
+static std::string takeKernels(const Image &image, const std::string &chip, const std::vector<Entry> &entries,
+                               Module &module) {
+  module.functions.clear();
+  for (const Entry &entry : entries) {
+    Function function;
+    for (uint64_t i = 0; i < image.kernelCount; ++i)
+      if (entry.name == image.kernels[i].name && (!*image.chip || chip == image.chip))
+        function.kernel = &image.kernels[i];
+    if (!function.kernel)
+      return "no image of ATTN_EMULATOR_IMAGES has kernel '" + entry.name + "' for " + chip;
+    if (function.kernel->parameterCount != entry.parameters)
+      return "kernel '" + entry.name + "': the PTX has " + std::to_string(entry.parameters) + " parameters, the image " +
+             std::to_string(function.kernel->parameterCount);
+    module.functions[entry.name] = function;
+  }
+  return "";
+}
+
 static CUresult loadPtx(std::string_view text, Module &module, std::string &message) {
   size_t from = 0;
   const std::string chip(wordAfter(text, ".target ", from));
@@ -120,30 +161,12 @@ static CUresult loadPtx(std::string_view text, Module &module, std::string &mess
   const std::vector<const Image *> images = imagesOfEnvironment(message);
   if (!message.empty())
     return CUDA_ERROR_INVALID_IMAGE;
-  for (from = 0;;) {
-    const std::string name(wordAfter(text, ".entry ", from));
-    if (from == std::string_view::npos)
+  const std::vector<Entry> entries = entriesOf(text);
+  message = "ATTN_EMULATOR_IMAGES names no image";
+  for (const Image *image : images) // several models may have kernels of one name
+    if ((message = takeKernels(*image, chip, entries, module)).empty())
       return CUDA_SUCCESS;
-    const std::string_view signature = text.substr(from, std::min(text.find(')', from), text.size()) - from);
-    uint64_t parameters = 0;
-    for (size_t place = 0; (place = signature.find(".param", place)) != std::string_view::npos; ++place)
-      ++parameters;
-    Function function;
-    for (const Image *image : images)
-      for (uint64_t i = 0; i < image->kernelCount; ++i)
-        if (name == image->kernels[i].name && (!*image->chip || chip == image->chip))
-          function.kernel = &image->kernels[i];
-    if (!function.kernel) {
-      message = "no image of ATTN_EMULATOR_IMAGES has kernel '" + name + "' for " + chip;
-      return CUDA_ERROR_INVALID_IMAGE;
-    }
-    if (function.kernel->parameterCount != parameters) {
-      message = "kernel '" + name + "': the PTX has " + std::to_string(parameters) + " parameters, the image " +
-                std::to_string(function.kernel->parameterCount);
-      return CUDA_ERROR_INVALID_IMAGE;
-    }
-    module.functions[name] = function;
-  }
+  return CUDA_ERROR_INVALID_IMAGE;
 }
 
 CUresult loadModule(const void *data, Module &module, std::string &message) {
