@@ -114,6 +114,9 @@ verb_check() {
   local preset
   for preset in "${presets[@]}"; do
     build "$preset"
+    # For a machine with a GPU: docs/gpu.md.
+    [[ $preset != release ]] || /usr/bin/python3 test/cuda/Inputs/device_tests.py build/device-tests >build/device-tests.log ||
+      die "the tests for a machine with a GPU could not be written: see build/device-tests.log"
     run_tests "$preset" "$@"
   done
   /usr/bin/python3 test/summary.py "${reports[@]}"

@@ -1,0 +1,91 @@
+"""device_tests.py DIRECTORY: tests and benchmarks that need nothing but an NVIDIA driver.
+
+Writes compiled files, attn-run and attn-bench, inputs, what the CPU backend computes from them, and run.sh. Prints the
+images of the kernels, for the emulator.
+"""
+import os
+import shlex
+import shutil
+import sys
+
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "e2e"))
+from harness import BIN, SEED, SOURCE, Model, State, compile_module
+from op_cases import CASES, module, values
+
+RUN = """#!/bin/sh
+# Every op and the example on this machine's NVIDIA GPU, compared with attnc's CPU backend; then the speed of the example.
+# --no-bench leaves that out. Exit status 1 if something failed.
+cd "$(dirname "$0")" || exit 2
+passed=0 failed=0
+check() { # LABEL ARGUMENTS...
+  label=$1
+  shift
+  if text=$(bin/attn-run "$@" 2>&1); then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAIL: $label: $text"
+  fi
+}
+echo "device: $(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null || echo unknown)"
+rm -f state
+. ./cases.sh
+rm -f state
+if [ "$1" != --no-bench ]; then
+  bin/attn-bench example.so --prefill 32,128 --decode 32,128 || failed=$((failed + 1))
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
+"""
+
+out = sys.argv[1]
+shutil.rmtree(out, ignore_errors=True)
+os.makedirs(os.path.join(out, "bin"))
+lines, images = [], []
+
+
+def compiled(source, name):
+    """The model for the CPU; the one for the device goes to NAME.so."""
+    path = compile_module(source, "--target=cuda")
+    shutil.copy(path, os.path.join(out, name + ".so"))
+    images.append(os.path.join(os.path.dirname(path), "kernels.so"))
+    return Model(compile_module(source, "--target=native"))
+
+
+def add(label, file, entry, inputs, expected, *more):
+    """A case: inputs by name, and outputs."""
+    place = "cases/%03d" % len(lines)
+    os.makedirs(os.path.join(out, place))
+    words = ["check", label, file + ".so", "--entry", entry, *more]
+    for option, arrays in (("--input", inputs), ("--expect", expected)):
+        for name, array in arrays.items():
+            np.save(os.path.join(out, place, name + ".npy"), array)
+            words += [option, "%s=%s/%s.npy" % (name, place, name)]
+    lines.append(shlex.join(words))
+
+
+random = np.random.default_rng(SEED)
+with compiled(module, "ops") as model:
+    for op, form, name, arguments in CASES:
+        for batch, seq, keys in [(1, 1, 3), (2, 17, 70), (3, 65, 5)] if name != "cached" else []:
+            inputs = values(random, arguments, batch, seq, keys)
+            add("%s %s %dx%d" % (op, form, batch, seq), "ops", name, inputs, model.run(name, inputs, None))
+example = os.path.join(SOURCE, "examples", "summarizer")
+ids = np.load(os.path.join(example, "expected.npz"))["input_ids"][:, :9].astype(np.int64)
+with compiled(example, "example") as model:
+    state = State(model, len(ids), 64)
+    add("example forward", "example", "forward", {"input_ids": ids}, {"logits": model.run("forward", {"input_ids": ids})["logits"]})
+    for entry, part in (("prefill", ids[:, :-1]), ("decode", ids[:, -1:])):
+        logits = model.run(entry, {"input_ids": part}, state)["logits"]
+        add("example " + entry, "example", entry, {"input_ids": part}, {"logits": logits}, "--state", "state")
+    state.close()
+for tool in ("attn-run", "attn-bench"):
+    shutil.copy(os.path.join(BIN, tool), os.path.join(out, "bin", tool))
+for name, text in (("cases.sh", "\n".join(lines) + "\n"), ("run.sh", RUN)):
+    with open(os.path.join(out, name), "w", encoding="utf-8") as file:
+        file.write(text)
+os.chmod(os.path.join(out, "run.sh"), 0o755)
+print("images " + ":".join(images))
