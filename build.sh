@@ -40,6 +40,7 @@ ocl-icd-libopencl1    check  runs OpenCL models of the Halide backend: the loade
 pocl-opencl-icd       check  runs OpenCL models of the Halide backend on the CPU
 libvulkan1            check  runs Vulkan models of the Halide backend: the loader
 mesa-vulkan-drivers   check  runs Vulkan models of the Halide backend on the CPU
+spirv-tools           check  checks their kernels
 '
 
 say() { printf '%s\n' "$*" >&2; }

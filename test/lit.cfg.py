@@ -127,7 +127,7 @@ if os.path.exists(os.path.join(build, "fuzz", "config-fuzzer")):
     config.available_features.add("libfuzzer")
 if int(os.environ.get("ATTN_TEST_FULL", "0") or "0"):
     config.available_features.add("full")
-for tool in ["gdb", "perf", "readelf", "objdump"]:
+for tool in ["gdb", "perf", "readelf", "objdump", "spirv-val"]:
     if shutil.which(tool):
         config.available_features.add(tool)
 

@@ -178,12 +178,29 @@ std::vector<Argument> Pipeline::arguments() {
   return list;
 }
 
+namespace {
+/// What a kernel takes from outside as a truth value becomes an integer: Halide 21 passes one byte for it, and its kernels for
+/// Vulkan read more, by invalid SPIR-V.
+class WidenBools : public Internal::IRMutator {
+  using IRMutator::visit;
+  Internal::Stmt visit(const Internal::LetStmt *op) override {
+    if (op->value.type() != Bool())
+      return IRMutator::visit(op);
+    Expr isTrue = Internal::Variable::make(Int(32), op->name) != 0;
+    return Internal::LetStmt::make(op->name, select(mutate(op->value), 1, 0), mutate(Internal::substitute(op->name, isTrue, op->body)));
+  }
+};
+} // namespace
+
 Halide::Pipeline Pipeline::outputs() {
   std::vector<Func> funcs;
   for (Value argument : source.getBody().front().getArguments())
     if (auto result = results.find(argument); result != results.end())
       funcs.push_back(result->second);
-  return Halide::Pipeline(funcs);
+  Halide::Pipeline pipeline(funcs);
+  if (device.isGpu())
+    pipeline.add_custom_lowering_pass(new WidenBools);
+  return pipeline;
 }
 
 Module Pipeline::lower() {
