@@ -49,5 +49,5 @@ TEST(Targets, Errors) {
   EXPECT_EQ(select("x86-64-v4-bf16"), "--target=x86-64-v4-bf16: expected --math=bf16, got f32");
   EXPECT_EQ(select("aarch64-bf16"), "--target=aarch64-bf16: expected --math=bf16, got f32");
   EXPECT_EQ(select("aarch64,x86-64-v3"), "--target: expected targets of one architecture, got aarch64 and x86-64-v3");
-  EXPECT_EQ(select("gpu:x"), "--target: expected backend cpu, halide, got 'gpu'");
+  EXPECT_EQ(select("gpu:x"), "--target: expected backend cpu, halide, cuda, got 'gpu'");
 }
