@@ -463,6 +463,7 @@ int main(int argc, char **argv) {
   for (uint32_t i = 0; i < MAX_BINDINGS; ++i) {
     free((char *)o.in[i].name);
     free((char *)o.out[i].name);
+    free((char *)o.expected[i].name);
   }
   if (status == ATTN_OK && (fflush(stdout) != 0 || ferror(stdout)))
     status = attn_fail(&error, ATTN_IO, "could not write to standard output");

@@ -140,12 +140,25 @@ DeviceTest::DeviceTest() {
 
 DeviceTest::~DeviceTest() { close(); }
 
-void DeviceTest::open(const void *weights, uint64_t weightsBytes) {
+void DeviceTest::SetUp() {
   if (!isWrapped)
     GTEST_SKIP() << "calls of the driver are not counted in a sanitized program";
+  static const std::string missing = [this] {
+    model = fake_open(&host, {kDLCPU, 0}, nullptr, 0, &error);
+    std::string reason = model ? "" : text();
+    close();
+    return reason;
+  }();
+  if (missing.find("could not load the driver") != std::string::npos)
+    GTEST_SKIP() << missing;
+  process = Process();
+  error = {};
+  error.size = sizeof error;
+  copies.clear();
+}
+
+void DeviceTest::open(const void *weights, uint64_t weightsBytes) {
   model = fake_open(&host, {kDLCPU, 0}, weights, weightsBytes, &error);
-  if (!model && text().find("could not load the driver") != std::string::npos)
-    GTEST_SKIP() << text();
   ASSERT_TRUE(model) << text();
 }
 

@@ -37,8 +37,10 @@ class DeviceTest : public testing::Test {
 protected:
   DeviceTest();
   ~DeviceTest() override;
+  /// Skips the test where there is no driver.
+  void SetUp() override;
 
-  /// Opens the model, or skips the test where there is no driver.
+  /// Opens the model.
   void open(const void *weights = nullptr, uint64_t weightsBytes = 0);
   void close();
 
