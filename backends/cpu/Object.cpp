@@ -230,7 +230,8 @@ Expected<std::vector<CodeObject>> CpuCompilation::finish() {
     return library.takeError();
   StringSet<> fromHost;
   for (const GlobalValue &global : (*library)->global_values())
-    if (!options.symbolPrefix.empty() && global.isDeclaration() && !global.getName().starts_with(options.symbolPrefix))
+    if (!options.symbolPrefix.empty() && global.isDeclaration() &&
+        !global.getName().starts_with(options.symbolPrefix + "."))
       fromHost.insert(global.getName());
   job.module = std::move(*library);
   job.name = "library";
