@@ -1,7 +1,6 @@
 //===- EmitRelativeBias.cpp - T5's relative position biases, from buckets to distances ------===//
+#include "passes/Positions.h"
 #include "passes/Tasks.h"
-
-#include <cmath>
 
 namespace attnc {
 using namespace attn;
@@ -32,20 +31,11 @@ struct EmitRelativeBias : OpRewritePattern<RelativeBiasOp> {
 
   LogicalResult matchAndRewrite(RelativeBiasOp op, PatternRewriter &rewriter) const override {
     Emit e(rewriter, op.getLoc());
-    auto table = cast<MemRefType>(op.getTable().getType());
-    int64_t heads = table.getDimSize(1), reach = op.getMaxDistance(), size = 2 * reach + 1;
-    int64_t all = op.getBidirectional() ? table.getDimSize(0) / 2 : table.getDimSize(0), exact = all / 2;
-    SmallVector<int64_t> starts = bucketStarts(exact, all, reach);
+    int64_t heads = cast<MemRefType>(op.getTable().getType()).getDimSize(1), size = 2 * op.getMaxDistance() + 1;
     forTasks(e, e.idx(llvm::divideCeil(size, kDistances)), op, [&](Value task) {
       Value first = e.mul(task, kDistances);
       e.loop(first, e.min(e.add(first, kDistances), e.idx(size)), 1, [&](Value column) {
-        Value distance = e.sub(column, e.idx(reach)), back = e.sub(e.idx(reach), column); // j - i, i - j
-        Value n = e.max(back, op.getBidirectional() ? distance : e.idx(0));
-        Value bucket = e.min(n, e.idx(exact));
-        for (int64_t start : starts)
-          bucket = e.add(bucket, e.select(e.less(n, e.idx(start)), e.idx(0), e.idx(1)));
-        if (op.getBidirectional()) // keys after the query
-          bucket = e.add(bucket, e.select(e.less(e.idx(0), distance), e.idx(all), e.idx(0)));
+        Value bucket = emitBucket(e, op, column);
         e.loop(e.idx(0), e.idx(heads), 1, [&](Value head) {
           Value x = e.load1(op.getTable(), {bucket, head});
           x = x.getType().isF64() ? arith::TruncFOp::create(rewriter, op.getLoc(), rewriter.getF32Type(), x).getResult()
@@ -59,6 +49,19 @@ struct EmitRelativeBias : OpRewritePattern<RelativeBiasOp> {
   }
 };
 } // namespace
+
+Value emitBucket(Emit &e, RelativeBiasOp op, Value column) {
+  int64_t buckets = cast<ShapedType>(op.getTable().getType()).getDimSize(0), reach = op.getMaxDistance();
+  int64_t all = op.getBidirectional() ? buckets / 2 : buckets, exact = all / 2; // of one direction
+  Value distance = e.sub(column, e.idx(reach)), back = e.sub(e.idx(reach), column); // j - i, i - j
+  Value n = e.max(back, op.getBidirectional() ? distance : e.idx(0));
+  Value bucket = e.min(n, e.idx(exact));
+  for (int64_t start : bucketStarts(exact, all, reach))
+    bucket = e.add(bucket, e.select(e.less(n, e.idx(start)), e.idx(0), e.idx(1)));
+  if (op.getBidirectional()) // keys after the query
+    bucket = e.add(bucket, e.select(e.less(e.idx(0), distance), e.idx(all), e.idx(0)));
+  return bucket;
+}
 
 void populateEmitRelativeBias(RewritePatternSet &patterns) { patterns.add<EmitRelativeBias>(patterns.getContext()); }
 

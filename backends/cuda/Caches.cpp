@@ -46,43 +46,57 @@ Error emitPackValues(Kernel &k) {
   return Error::success();
 }
 
-/// A block for each token and kv head; what of the pages no token of this run is in stays. Places: see !attn.cache.
+/// A block for each token; what of the pages no token of this run is in stays. Places: see !attn.cache. Tokens that a
+/// mask hides leave no gap.
 Error emitCacheAppend(Kernel &k) {
   auto op = cast<attn::CacheAppendOp>(k.op());
-  if (op.getKeyMask())
-    return refuse("its tokens have a mask");
   auto type = cast<attn::CacheType>(op.getCache().getType());
   auto cache = op.getCache().getDefiningOp<attn::CacheViewOp>();
   int64_t heads = type.getKvHeads(), dk = type.getHeadDim(), dv = type.getHeadDimV(),
           dvp = llvm::alignTo(dv, attn::kPanel);
   SmallVector<Value> first = k.tile(128, {k.axis(op.getKey(), 0), k.axis(op.getKey(), 1)});
-  Value batch = first[0], s = first[1], page = k.scalar(cache.getPage());
-  Value position = k.add(k.toIndex(k.read(cache.getPast(), batch)), s);
-  Value entry = k.toIndex(k.read(cache.getTable(), {batch, k.divFloor(position, page)}));
-  Value layer = k.add(k.mul(entry, type.getLayers()), k.scalar(op.getLayer())), row = k.rem(position, page);
-  auto append = [&](int64_t width, function_ref<Value(Value, Value)> placeOf,
-                    function_ref<Value(Value, Value)> valueOf) {
-    k.strided(k.idx(heads * width), [&](Value i) {
-      Value head = k.divFloor(i, width), d = k.rem(i, k.idx(width));
-      Value base = k.mul(k.mul(k.add(k.mul(layer, heads), head), page), dk + dvp);
-      k.write(valueOf(head, d), cache.getPages(), k.add(base, placeOf(page, d)));
+  Value batch = first[0], s = first[1], page = k.scalar(cache.getPage()), before = s, isKept = k.isTrue();
+  if (Value mask = op.getKeyMask()) {
+    auto isSet = [&](Value token) {
+      Value kept = k.toIndex(k.read(mask, {batch, token}));
+      return arith::CmpIOp::create(k.b, k.loc, arith::CmpIPredicate::ne, kept, k.idx(0)).getResult();
+    };
+    isKept = k.ifGiven(mask, isKept, [&] { return isSet(s); });
+    before = k.ifGiven(mask, before, [&] {
+      Value own = k.strided(s, k.i32(0), [&](Value token, ValueRange sofar) {
+        return SmallVector<Value>{k.select(isSet(token), k.add(sofar[0], k.i32(1)), sofar[0])};
+      })[0];
+      return k.toIndex(k.reduceBlock(own, [&](Value a, Value c) { return k.add(a, c); }));
     });
-  };
-  append(
-      dk,
-      [&](Value, Value d) {
-        Value panel = k.mul(k.divFloor(row, kKeys), dk * kKeys);
-        return k.add(panel, k.add(k.mul(d, kKeys), k.rem(row, k.idx(kKeys))));
-      },
-      [&](Value head, Value d) { return headOf(k, op.getKey(), batch, head, s, d, dk); });
-  append(
-      dvp, [&](Value page, Value d) { return k.add(k.mul(page, dk), k.add(k.mul(row, dvp), d)); },
-      [&](Value head, Value d) {
-        Value zero = k.f32(0);
-        return k.ifElse(
-            k.less(d, k.idx(dv)), zero.getType(), [&] { return headOf(k, op.getValue(), batch, head, s, d, dv); },
-            [&] { return zero; });
+  }
+  k.ifThen(isKept, [&] {
+    Value position = k.add(k.toIndex(k.read(cache.getPast(), batch)), before);
+    Value entry = k.toIndex(k.read(cache.getTable(), {batch, k.divFloor(position, page)}));
+    Value layer = k.add(k.mul(entry, type.getLayers()), k.scalar(op.getLayer())), row = k.rem(position, page);
+    auto append = [&](int64_t width, function_ref<Value(Value, Value)> placeOf,
+                      function_ref<Value(Value, Value)> valueOf) {
+      k.strided(k.idx(heads * width), [&](Value i) {
+        Value head = k.divFloor(i, width), d = k.rem(i, k.idx(width));
+        Value base = k.mul(k.mul(k.add(k.mul(layer, heads), head), page), dk + dvp);
+        k.write(valueOf(head, d), cache.getPages(), k.add(base, placeOf(page, d)));
       });
+    };
+    append(
+        dk,
+        [&](Value, Value d) {
+          Value panel = k.mul(k.divFloor(row, kKeys), dk * kKeys);
+          return k.add(panel, k.add(k.mul(d, kKeys), k.rem(row, k.idx(kKeys))));
+        },
+        [&](Value head, Value d) { return headOf(k, op.getKey(), batch, head, s, d, dk); });
+    append(
+        dvp, [&](Value page, Value d) { return k.add(k.mul(page, dk), k.add(k.mul(row, dvp), d)); },
+        [&](Value head, Value d) {
+          Value zero = k.f32(0);
+          return k.ifElse(
+              k.less(d, k.idx(dv)), zero.getType(), [&] { return headOf(k, op.getValue(), batch, head, s, d, dv); },
+              [&] { return zero; });
+        });
+  });
   return Error::success();
 }
 

@@ -28,6 +28,9 @@ Emitter findEmitter(llvm::StringRef name) {
       .Case("attn.pool", emitPool)
       .Case("attn.positions", emitPositions)
       .Case("attn.rotary", emitRotary)
+      .Case("attn.positional_encoding", emitPositionalEncoding)
+      .Case("attn.rotary_table", emitRotaryTable)
+      .Case("attn.relative_bias", emitRelativeBias)
       .Cases({"linalg.generic", "linalg.fill", "linalg.copy", "linalg.transpose", "linalg.broadcast", "linalg.map"},
              emitElementwise)
       .Case("memref.copy", emitCopy)

@@ -1,5 +1,5 @@
 //===- Emitters.h - Ops of the attn dialect as kernels ----------------------------------------------===//
-// To add an op: its emitter here, a row in Emitters.cpp, a case in test/backends/cuda.
+// To add an op: its emitter here, a row in Emitters.cpp, a case in test/e2e/op_cases.py.
 #ifndef ATTNC_BACKENDS_CUDA_EMITTERS_H
 #define ATTNC_BACKENDS_CUDA_EMITTERS_H
 
@@ -34,6 +34,10 @@ llvm::Error emitMergeHeads(Kernel &k);
 llvm::Error emitPool(Kernel &k);
 llvm::Error emitPositions(Kernel &k);
 llvm::Error emitRotary(Kernel &k);
+// Tables.cpp
+llvm::Error emitPositionalEncoding(Kernel &k);
+llvm::Error emitRotaryTable(Kernel &k);
+llvm::Error emitRelativeBias(Kernel &k);
 // Attention.cpp
 llvm::Error emitAttention(Kernel &k);
 // Caches.cpp

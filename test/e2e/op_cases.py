@@ -40,7 +40,7 @@ def case(op, arguments, result, body, *weights, form=""):
     """A form of an op; the body computes %o."""
     name = "f%d" % len(CASES)
     CASES.append((op, form, name, arguments))
-    module.entry(name, arguments, [("out", result, "%o")], body, {"seq": (1, 512)}, weights)
+    module.entry(name, arguments, [("out", result, "%o")], body, {"seq": (1, 512)} if arguments else {}, weights)
 
 
 def unary(op, text, result=X, arguments=(x,), form=""):
@@ -72,8 +72,15 @@ for pool in ("first", "last", "mean", "max", "mean_sqrt", "weighted_mean"):
 unary("positions", "%ids", IDS, (ids,))
 unary("positions", "%ids {pad = 1 : i64}", IDS, (ids,), form="padding")
 unary("positional_encoding", "%ids", X, (ids,))
+unary("positional_encoding", "%ids {halves}", X, (ids,), form="halves")
 table = tensor(("?", "?", 8))
-unary("rotary_table", "%ids {frequencies = array<f64: 1.0, 0.1, 0.01, 0.001>}", table, (ids,))
+for form, notes in (("", ""), ("scale", ", scale = 1.5"), ("long", ", long_frequencies = array<f64: 0.5, 0.2, 0.03, 0.004>, long_from = 49"),
+                    ("NTK", ", ntk_factor = 2.0, long_from = 40")):
+    unary("rotary_table", "%%ids {frequencies = array<f64: 1.0, 0.1, 0.01, 0.001>%s}" % notes, table, (ids,), form=form)
+for notes in ("", " {bidirectional, max_distance = 40}"):
+    distances = tensor((4, 2 * (40 if notes else 128) + 1))
+    case("relative_bias", [], distances, "%%o = attn.relative_bias %%relative%s : (%s) -> %s" % (notes, tensor((32, 4)), distances), "relative",
+         form=notes and "bidirectional")
 for note in ("", " {interleaved}"):
     unary("rotary", "%q by %t heads 4" + note, HEADS, (q, ("t", table, ["batch", "seq"])), form=note.strip(" {}"))
 SPLIT = tensor(("?", 4, "?", 8))
