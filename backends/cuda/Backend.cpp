@@ -61,12 +61,11 @@ static Expected<std::string> print(const TargetRow &, mlir::ModuleOp module, Str
     return std::move(error);
   if (form == "nvvm")
     return kernels.print();
-  Expected<SmallVector<cuda::Ptx>> ptx = kernels.translate();
-  if (!ptx)
-    return ptx.takeError();
+  if (Error error = kernels.translate())
+    return std::move(error);
   std::string text;
-  for (const cuda::Ptx &code : *ptx)
-    text += code.text + "\n";
+  for (const cuda::DeviceCode &code : kernels.codes())
+    text += code.ptx + "\n";
   return text;
 }
 
@@ -80,10 +79,9 @@ public:
     cuda::Kernels kernels;
     if (Error error = build(module, kernels))
       return error;
-    Expected<SmallVector<cuda::Ptx>> ptx = kernels.translate();
-    if (!ptx)
-      return ptx.takeError();
-    Expected<SmallString<0>> device = cuda::deviceCode(row.arch, kernels.list(), *ptx);
+    if (Error error = kernels.translate())
+      return error;
+    Expected<SmallString<0>> device = cuda::deviceCode(row.arch, kernels.codes());
     if (!device)
       return device.takeError();
     deviceCode = std::move(*device);

@@ -28,8 +28,8 @@ static MemRefType argumentType(MemRefType type) {
   return MemRefType::get(shape, element, StridedLayoutAttr::get(context, 0, strides));
 }
 
-Kernel::Kernel(PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder, bool few)
-    : Emit(builder, source.getLoc()), source(source), few(few) {
+Kernel::Kernel(PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder, int capability, bool few)
+    : Emit(builder, source.getLoc()), source(source), deviceCapability(capability), few(few) {
   Block &body = source.getBody().front();
   SmallVector<Type> types;
   for (BlockArgument argument : body.getArguments()) {
@@ -194,6 +194,16 @@ Value Kernel::shared(ArrayRef<int64_t> shape, Type type) {
   Value memory = kernel.addWorkgroupAttribution(MemRefType::get(shape, type, MemRefLayoutAttrInterface(), space), loc);
   kernel.setWorkgroupAttributionAttr(index, LLVM::LLVMDialect::getAlignAttrName(), b.getI64IntegerAttr(16));
   return memory;
+}
+
+Value Kernel::dynamicShared(ArrayRef<int64_t> shape, Type type) {
+  auto space = gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
+  auto bytes = MemRefType::get({ShapedType::kDynamic}, b.getI8Type(), MemRefLayoutAttrInterface(), space);
+  int64_t offset = llvm::alignTo(sharedBytes, kDynamicSharedAlignment);
+  sharedBytes = offset + llvm::product_of(shape) * type.getIntOrFloatBitWidth() / 8;
+  Value all = gpu::DynamicSharedMemoryOp::create(b, loc, bytes);
+  return memref::ViewOp::create(b, loc, MemRefType::get(shape, type, MemRefLayoutAttrInterface(), space), all,
+                                idx(offset), ValueRange());
 }
 
 SmallVector<Value> Kernel::strided(Value n, ValueRange init, function_ref<SmallVector<Value>(Value, ValueRange)> body) {

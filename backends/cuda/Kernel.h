@@ -21,17 +21,25 @@ struct Axis {
 constexpr int32_t kElements = -1, kRowsOfAll = -2;
 constexpr int64_t kWarp = 32;
 constexpr int64_t kMaxAxes = 8; // ATTN_CUDA_AXES
+constexpr int64_t kDynamicSharedAlignment = 1024;
+/// Bytes of shared memory that a block of any device of this capability has: of 8.6 and 8.9, where kernels for 8.0 run,
+/// too, and of 9.0.
+constexpr int64_t sharedLimit(int capability) { return (capability == 90 ? 227 : 99) << 10; }
 
 /// A kernel being built: a gpu.func whose arguments are those of the pipeline, buffers with strides that are known when
 /// it runs. Its body is written with Emit's helpers, by one thread of many.
 class Kernel : public Emit {
 public:
   /// It is the last function of `module`.
-  Kernel(attn::PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder, bool few);
+  Kernel(attn::PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder, int capability,
+         bool few);
 
   /// The pipeline's op: the last of its body. Its operands are the source's; what follows takes them.
   Operation *op() { return &source.getBody().front().back(); }
   gpu::GPUFuncOp func() { return kernel; }
+
+  /// The devices that it is for (DeviceCode): 80, or 90, which has wgmma and TMA.
+  int capability() const { return deviceCapability; }
 
   // What a kernel begins with.
   /// One block for each index in the product of the axes: `threads` threads and, of each axis, the block's first index.
@@ -70,8 +78,11 @@ public:
   Value reduceWarp(Value v, function_ref<Value(Value, Value)> combine);
   /// All threads of the block get the combination of all their values; every thread must get there.
   Value reduceBlock(Value v, function_ref<Value(Value, Value)> combine);
-  /// Memory of the block.
+  /// Memory of the block: up to 48 KiB in all.
   Value shared(ArrayRef<int64_t> shape, Type type);
+  /// The same, aligned to 1024 bytes, as swizzles of TMA and wgmma want it; up to sharedLimit in all.
+  Value dynamicShared(ArrayRef<int64_t> shape, Type type);
+  int64_t dynamicBytes() const { return sharedBytes; }
   /// for (j = thread; j < n; j += threads)
   SmallVector<Value> strided(Value n, ValueRange init, function_ref<SmallVector<Value>(Value, ValueRange)> body);
   void strided(Value n, function_ref<void(Value)> body);
@@ -99,7 +110,8 @@ private:
   gpu::GPUFuncOp kernel;
   IRMapping values;
   SmallVector<Axis> grid;
-  int64_t block = 0;
+  int64_t block = 0, sharedBytes = 0;
+  int deviceCapability;
   bool few;
   std::optional<Axis> fewUpTo;
   Value tid;

@@ -38,30 +38,35 @@ struct Tables {
   Constant *text(llvm::StringRef text) {
     return global(ConstantDataArray::getString(context, text), "cuda.text", GlobalValue::PrivateLinkage);
   }
-  Constant *array(ArrayRef<Constant *> elements, const Twine &name) {
-    if (elements.empty())
-      return ConstantPointerNull::get(PointerType::getUnqual(context));
-    auto *type = ArrayType::get(elements[0]->getType(), elements.size());
-    return global(ConstantArray::get(type, elements), name, GlobalValue::PrivateLinkage);
+  Constant *array(ArrayRef<Constant *> elements) {
+    return ConstantArray::get(ArrayType::get(elements[0]->getType(), elements.size()), elements);
   }
 
   /// attn_cuda_kernel
-  Constant *kernel(const KernelInfo &info, uint32_t index) {
+  Constant *kernel(const KernelInfo &info) {
     auto of = [&](Axis axis) { return ConstantStruct::getAnon({i32(axis.operand), i32(axis.dim), i32(axis.tile)}); };
     SmallVector<Constant *> axes;
     for (const Axis &axis : info.axes)
       axes.push_back(of(axis));
     axes.resize(ATTN_CUDA_AXES, of({0, 0, 1}));
-    auto *type = ArrayType::get(axes[0]->getType(), axes.size());
-    Constant *content =
-        ConstantStruct::getAnon({text(info.name), i32(index), i32(info.threads), i32(info.axes.size()),
-                                 ConstantArray::get(type, axes), of(info.fewUpTo.value_or(Axis{0, 0, 0}))});
-    return global(content, kPipelinePrefix + info.name + "_argv", GlobalValue::ExternalLinkage);
+    return ConstantStruct::getAnon({text(info.name), i32(info.threads), i32(info.sharedBytes), i32(info.axes.size()),
+                                    array(axes), of(info.fewUpTo.value_or(Axis{0, 0, 0}))});
+  }
+
+  /// attn_cuda_code
+  Constant *code(const DeviceCode &code) {
+    SmallVector<Constant *> kernels;
+    for (const KernelInfo &info : code.kernels)
+      kernels.push_back(kernel(info));
+    Constant *list = ConstantPointerNull::get(PointerType::getUnqual(context));
+    if (!kernels.empty())
+      list = global(array(kernels), "cuda.kernels", GlobalValue::PrivateLinkage);
+    return ConstantStruct::getAnon({i32(code.capability), text(code.ptx), i64(kernels.size()), list});
   }
 };
 } // namespace
 
-Expected<llvm::SmallString<0>> deviceCode(llvm::StringRef arch, ArrayRef<KernelInfo> kernels, ArrayRef<Ptx> ptx) {
+Expected<llvm::SmallString<0>> deviceCode(llvm::StringRef arch, ArrayRef<DeviceCode> codes) {
   llvm::StringRef support = toStringRef(ArrayRef<unsigned char>(supportX86));
   if (arch == "aarch64")
     support = toStringRef(ArrayRef<unsigned char>(supportAArch64));
@@ -71,17 +76,20 @@ Expected<llvm::SmallString<0>> deviceCode(llvm::StringRef arch, ArrayRef<KernelI
     return parsed.takeError();
   llvm::Module &module = **parsed;
   Tables tables{module};
-  SmallVector<Constant *> texts, all;
-  for (const Ptx &code : ptx)
-    texts.push_back(ConstantStruct::getAnon({tables.i32(code.capability), tables.text(code.text)}));
-  for (auto [i, info] : enumerate(kernels))
-    all.push_back(tables.kernel(info, i));
-  Constant *content = ConstantStruct::getAnon({tables.i64(texts.size()), tables.array(texts, "cuda.ptx"),
-                                               tables.i64(all.size()), tables.array(all, "cuda.kernels")});
+  assert(codes.size() == ATTN_CUDA_TARGETS && "support/Code.h");
+  SmallVector<Constant *> all;
+  for (const DeviceCode &code : codes)
+    all.push_back(tables.code(code));
+  for (llvm::StringRef name : codes.front().first.keys()) { // attn_cuda_pipeline
+    SmallVector<Constant *> indices;
+    for (const DeviceCode &code : codes)
+      indices.push_back(tables.i32(code.first.lookup(name)));
+    tables.global(tables.array(indices), kPipelinePrefix + name + "_argv", GlobalValue::ExternalLinkage);
+  }
   GlobalVariable *declared = module.getGlobalVariable("attn_cuda");
-  GlobalVariable *code = tables.global(content, "", GlobalValue::ExternalLinkage);
-  declared->replaceAllUsesWith(code);
-  code->takeName(declared);
+  GlobalVariable *table = tables.global(tables.array(all), "", GlobalValue::ExternalLinkage);
+  declared->replaceAllUsesWith(table);
+  table->takeName(declared);
   declared->eraseFromParent();
   for (GlobalValue &global : module.global_values())
     if (!global.isDeclaration() && !global.hasLocalLinkage()) {

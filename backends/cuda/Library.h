@@ -12,9 +12,9 @@ namespace attnc::cuda {
 llvm::ArrayRef<StringRef> hostArchitectures();
 
 /// The support code that launches kernels, with the kernels' PTX and their descriptions (support/Code.h), as LLVM
-/// bitcode that is linked with the CPU's support code, whose weak functions it replaces. A launch names its kernel
+/// bitcode that is linked with the CPU's support code, whose weak functions it replaces. A launch names its pipeline
 /// kPipelinePrefix + name + "_argv".
-llvm::Expected<llvm::SmallString<0>> deviceCode(StringRef arch, ArrayRef<KernelInfo> kernels, ArrayRef<Ptx> ptx);
+llvm::Expected<llvm::SmallString<0>> deviceCode(StringRef arch, ArrayRef<DeviceCode> codes);
 
 } // namespace attnc::cuda
 

@@ -34,7 +34,7 @@
 namespace attnc::cuda {
 using llvm::Error;
 
-/// Devices that every model file has code for. PTX versions are the lowest that serve: older drivers compile them, too.
+/// Devices that every model file has code for, ATTN_CUDA_TARGETS. PTX versions are the lowest that serve: older drivers compile them, too.
 static constexpr struct {
   int capability;
   StringLiteral chip, features;
@@ -51,10 +51,10 @@ Kernels::Kernels() : context(MLIRContext::Threading::DISABLED) {
                       memref::MemRefDialect, NVVM::NVVMDialect, scf::SCFDialect, vector::VectorDialect>();
 }
 
-static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, bool few, SmallVector<KernelInfo> &infos) {
+static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, bool few, DeviceCode &code) {
   OpBuilder builder(pipeline.getContext());
   std::string symbol = (pipeline.getSymName() + (few ? "_few" : "")).str();
-  Kernel kernel(pipeline, symbol, to, builder, few);
+  Kernel kernel(pipeline, symbol, to, builder, code.capability, few);
   StringRef name = kernel.op()->getName().getStringRef();
   Emitter emit = findEmitter(name);
   if (!emit)
@@ -66,8 +66,11 @@ static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, bool fe
   if (Error error = emit(kernel))
     return error;
   kernel.finish();
-  infos.push_back({symbol, kernel.threads(), llvm::to_vector(kernel.axes()), kernel.offeredFew()});
-  return kernel.offeredFew() ? buildKernel(pipeline, to, /*few=*/true, infos) : Error::success();
+  if (kernel.dynamicBytes() > sharedLimit(code.capability))
+    return refuse("its kernel needs " + llvm::Twine(kernel.dynamicBytes()) + " bytes of shared memory on " + code.chip);
+  code.kernels.push_back(
+      {symbol, kernel.threads(), kernel.dynamicBytes(), llvm::to_vector(kernel.axes()), kernel.offeredFew()});
+  return kernel.offeredFew() ? buildKernel(pipeline, to, /*few=*/true, code) : Error::success();
 }
 
 Error Kernels::build(StringRef pipelines) {
@@ -76,10 +79,18 @@ Error Kernels::build(StringRef pipelines) {
     return refuse("internal error: expected the text of attn.pipelines");
   module = ModuleOp::create(UnknownLoc::get(&context));
   OpBuilder b = OpBuilder::atBlockBegin(module->getBody());
-  auto kernels = gpu::GPUModuleOp::create(b, module->getLoc(), "kernels");
-  for (auto pipeline : source->getOps<attn::PipelineOp>())
-    if (Error error = buildKernel(pipeline, kernels, /*few=*/false, infos))
-      return error;
+  all.clear();
+  for (const auto &row : kTargets) {
+    Attribute target =
+        NVVM::NVVMTargetAttr::get(&context, /*optLevel=*/3, "nvptx64-nvidia-cuda", row.chip, row.features);
+    auto kernels = gpu::GPUModuleOp::create(b, module->getLoc(), row.chip, b.getArrayAttr(target));
+    DeviceCode &code = all.emplace_back(DeviceCode{row.capability, row.chip.str()});
+    for (auto pipeline : source->getOps<attn::PipelineOp>()) {
+      code.first[pipeline.getSymName()] = code.kernels.size();
+      if (Error error = buildKernel(pipeline, kernels, /*few=*/false, code))
+        return error;
+    }
+  }
   if (failed(verify(*module)))
     return refuse("internal error: an invalid kernel");
   return Error::success();
@@ -103,7 +114,12 @@ static LogicalResult convertToNVVM(gpu::GPUModuleOp kernels) {
   target.addLegalDialect<NVVM::NVVMDialect>();
   target.addIllegalDialect<gpu::GPUDialect>();
   target.addLegalOp<gpu::GPUModuleOp>();
-  return applyPartialConversion(kernels, target, std::move(patterns));
+  if (failed(applyPartialConversion(kernels, target, std::move(patterns))))
+    return failure();
+  for (auto global : kernels.getOps<LLVM::GlobalOp>()) // of gpu.dynamic_shared_memory
+    if (auto array = dyn_cast<LLVM::LLVMArrayType>(global.getType()); array && !array.getNumElements())
+      global.setAlignment(kDynamicSharedAlignment);
+  return success();
 }
 
 Error Kernels::lower() {
@@ -121,8 +137,10 @@ Error Kernels::lower() {
   after.addPass(createReconcileUnrealizedCastsPass());
   after.addPass(createCanonicalizerPass());
   after.addPass(createCSEPass());
-  if (failed(before.run(*module)) || failed(convertToNVVM(*module->getOps<gpu::GPUModuleOp>().begin())) ||
-      failed(after.run(*module)))
+  bool lowers = succeeded(before.run(*module));
+  for (auto kernels : module->getOps<gpu::GPUModuleOp>())
+    lowers = lowers && succeeded(convertToNVVM(kernels));
+  if (!lowers || failed(after.run(*module)))
     return refuse("internal error: kernels do not lower to NVVM");
   return Error::success();
 }
@@ -133,20 +151,16 @@ std::string Kernels::print() {
   return text;
 }
 
-llvm::Expected<SmallVector<Ptx>> Kernels::translate() {
-  SmallVector<Ptx> result;
-  gpu::GPUModuleOp kernels = *module->getOps<gpu::GPUModuleOp>().begin();
-  for (const auto &row : kTargets) {
-    Attribute target =
-        NVVM::NVVMTargetAttr::get(&context, /*optLevel=*/3, "nvptx64-nvidia-cuda", row.chip, row.features);
+Error Kernels::translate() {
+  for (auto [kernels, code] : llvm::zip_equal(module->getOps<gpu::GPUModuleOp>(), all)) {
     gpu::TargetOptions options({}, {}, {}, {}, gpu::CompilationTarget::Assembly);
     std::optional<SmallVector<char, 0>> text =
-        cast<gpu::TargetAttrInterface>(target).serializeToObject(kernels, options);
+        cast<gpu::TargetAttrInterface>(kernels.getTargetsAttr()[0]).serializeToObject(kernels, options);
     if (!text)
-      return refuse("internal error: no PTX for " + row.chip);
-    result.push_back({row.capability, std::string(text->data(), text->size()).c_str()});
+      return refuse("internal error: no PTX for " + code.chip);
+    code.ptx = std::string(text->data(), text->size()).c_str();
   }
-  return result;
+  return Error::success();
 }
 
 } // namespace attnc::cuda

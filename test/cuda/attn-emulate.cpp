@@ -57,6 +57,7 @@ using namespace mlir;
 
 static llvm::cl::opt<std::string> input(llvm::cl::Positional, llvm::cl::desc("IN.mlir"), llvm::cl::init("-"));
 static llvm::cl::opt<std::string> output("o", llvm::cl::desc("the image"), llvm::cl::Required);
+static llvm::cl::opt<std::string> chip("chip", llvm::cl::desc("only kernels for this one, e.g. sm_90a"));
 static llvm::cl::opt<bool> emitLlvm("emit-llvm", llvm::cl::desc("write LLVM IR instead of an image"));
 
 namespace {
@@ -66,20 +67,29 @@ struct KernelInfo {
 };
 } // namespace
 
-/// Moves what the gpu.modules hold into `module`; returns the chip that they are for, if there is one.
+static std::string chipOf(gpu::GPUModuleOp gpuModule) {
+  if (gpuModule.getTargetsAttr() && !gpuModule.getTargetsAttr().empty())
+    if (auto target = dyn_cast<NVVM::NVVMTargetAttr>(gpuModule.getTargetsAttr()[0]))
+      return target.getChip().str();
+  return "";
+}
+
+/// Moves what the gpu.modules, or those for --chip, hold into `module`; returns the chip that they are for, if there is
+/// one.
 static std::string flatten(ModuleOp module) {
-  std::string chip;
+  std::string found;
   for (auto gpuModule : llvm::make_early_inc_range(module.getOps<gpu::GPUModuleOp>())) {
-    if (gpuModule.getTargetsAttr() && !gpuModule.getTargetsAttr().empty())
-      if (auto target = dyn_cast<NVVM::NVVMTargetAttr>(gpuModule.getTargetsAttr()[0]))
-        chip = target.getChip().str();
-    module.getBody()->getOperations().splice(module.getBody()->end(), gpuModule.getBody()->getOperations());
+    const std::string of = chipOf(gpuModule);
+    if (chip.empty() || of == chip) {
+      found = of;
+      module.getBody()->getOperations().splice(module.getBody()->end(), gpuModule.getBody()->getOperations());
+    }
     gpuModule.erase();
   }
   for (auto op : llvm::make_early_inc_range(module.getOps<LLVM::LLVMFuncOp>()))
     if (op.isExternal() && SymbolTable::symbolKnownUseEmpty(op, module))
       op.erase();
-  return chip;
+  return found;
 }
 
 /// What the driver must know of each kernel; what only NVPTX understands goes away.
@@ -269,7 +279,9 @@ int main(int argc, char **argv) {
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(sources, &context);
   if (!module)
     return 1;
-  const std::string chip = flatten(*module);
+  const std::string found = flatten(*module);
+  if (found != chip && !chip.empty())
+    return fail("expected kernels for " + chip);
   (*module)->setAttrs(DictionaryAttr::get(&context)); // data layouts of a device
   std::vector<KernelInfo> kernels = takeKernels(*module);
   llvm::StringMap<uint64_t> sharedBytes;
@@ -287,7 +299,7 @@ int main(int argc, char **argv) {
     return fail("cannot generate code: " + message);
   code->setTargetTriple(machine->getTargetTriple());
   code->setDataLayout(machine->createDataLayout());
-  addTable(*code, kernels, chip);
+  addTable(*code, kernels, found);
   llvm::raw_string_ostream stream(message);
   if (llvm::verifyModule(*code, &stream))
     return fail("internal error: invalid LLVM IR: " + message);

@@ -25,8 +25,7 @@ np.save(x, np.ones((3, 8), np.float32))
 
 def run(**environment):
     """(exit status, stderr) of attn-run in the emulator."""
-    environment = dict(os.environ, LD_LIBRARY_PATH=cuda.PLACE, ATTN_EMULATOR_IMAGES=os.path.join(directory, "kernels.so"),
-                       **environment)
+    environment = dict(os.environ, LD_LIBRARY_PATH=cuda.PLACE, ATTN_EMULATOR_IMAGES=cuda.images(directory), **environment)
     done = subprocess.run([os.path.join(BIN, "attn-run"), path, "--input", "x=" + x, "--output", "y=" + y],
                           env=environment, stderr=subprocess.PIPE, text=True)
     return done.returncode, done.stderr
@@ -50,5 +49,6 @@ report.expect("no memory at first", run(ATTN_EMULATOR_FAIL="cuMemAlloc") == (0, 
 status, errors = run(ATTN_EMULATOR_CC="75")
 report.expect("an old device", status == 1 and "expected a device of compute capability 8.0 or later, got 7.5" in errors,
               errors)
+cuda.emulate(directory, "sm_80")
 report.expect("Ampere", run(ATTN_EMULATOR_CC="80") == (0, ""), "expected success")
 report.finish()

@@ -119,6 +119,8 @@ def compile_module(source, *flags, cache=True):
         source = source.text()
     directory = source if os.path.isdir(source) else None
     key.update(repr(flags).encode())
+    if "--target=cuda" in flags:
+        key.update(cuda.CHIP.encode())
     if directory:
         for name in sorted(glob.glob("**", root_dir=directory, recursive=True)):
             if os.path.isdir(os.path.join(directory, name)):

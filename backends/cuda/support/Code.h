@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #define ATTN_CUDA_AXES 8
+#define ATTN_CUDA_TARGETS 2 /* codes of a file */
 
 enum {
   ATTN_CUDA_ELEMENTS = -1, /* dim: the number of all elements */
@@ -17,27 +18,28 @@ typedef struct attn_cuda_axis {
   uint32_t tile;
 } attn_cuda_axis;
 
-/* A kernel, which attn_launch gets as its pipeline. A launch has the product of ⌈size / tile⌉ over all axes blocks. Its
- * arguments are those of MLIR's memrefs: pointer, pointer, 0, sizes, strides; a scalar is itself. */
+/* A kernel. A launch has the product of ⌈size / tile⌉ over all axes blocks. Its arguments are those of MLIR's memrefs:
+ * pointer, pointer, 0, sizes, strides; a scalar is itself. */
 typedef struct attn_cuda_kernel {
   const char *name;
-  uint32_t index; /* in attn_cuda_code.kernels */
   uint32_t threads;
+  uint32_t shared_bytes; /* dynamic shared memory of a block */
   uint32_t n_axes;
   attn_cuda_axis axes[ATTN_CUDA_AXES];
   attn_cuda_axis few_up_to; /* a launch whose size is at most the tile is the next kernel's; tile 0: none */
 } attn_cuda_kernel;
 
-typedef struct attn_cuda_ptx {
-  int32_t capability; /* 10·major + minor; see Ptx in Module.h */
-  const char *text;
-} attn_cuda_ptx;
-
+/* Code for one kind of device. */
 typedef struct attn_cuda_code {
-  uint64_t n_ptx;
-  const attn_cuda_ptx *ptx;
+  int32_t capability; /* 10·major + minor; see DeviceCode in Module.h */
+  const char *ptx;
   uint64_t n_kernels;
-  const attn_cuda_kernel *const *kernels;
+  const attn_cuda_kernel *kernels;
 } attn_cuda_code;
+
+/* What attn_launch gets as its pipeline: the place of its kernel in each code's list. */
+typedef struct attn_cuda_pipeline {
+  uint32_t index[ATTN_CUDA_TARGETS];
+} attn_cuda_pipeline;
 
 #endif

@@ -3,7 +3,7 @@
 #include "Driver.h"
 #include "backends/device/support/Arenas.h"
 
-extern const attn_cuda_code attn_cuda;
+extern const attn_cuda_code attn_cuda[ATTN_CUDA_TARGETS];
 
 /* What a model has; attn_model.device. */
 typedef struct cuda_device {
@@ -14,7 +14,8 @@ typedef struct cuda_device {
   cuda_stream stream;
   int number;                /* the driver's of the device */
   int is_current;            /* its context is, inside with_device */
-  cuda_function functions[]; /* of attn_cuda.kernels */
+  int target;                /* whose code it runs: attn_cuda[target] */
+  cuda_function functions[]; /* of its kernels */
 } cuda_device;
 
 static cuda_device *device_of(const launch *l) { return l->ctx->model->device; }
@@ -135,12 +136,12 @@ int copy_elements(launch *l, arena *a, const DLTensor *tensor, int to_device) {
 /* ---- open and close ---------------------------------------------------------------------------------- */
 
 /* The best code that the device has: of exactly its capability where that is Hopper's, else the latest for all. */
-static const char *choose_ptx(int capability) {
-  const char *text = NULL;
-  for (uint64_t i = 0; i < attn_cuda.n_ptx; ++i)
-    if (attn_cuda.ptx[i].capability == capability || (attn_cuda.ptx[i].capability == 80 && capability >= 80))
-      text = attn_cuda.ptx[i].text;
-  return text;
+static int choose_target(int capability) {
+  int target = -1;
+  for (int i = 0; i < ATTN_CUDA_TARGETS; ++i)
+    if (attn_cuda[i].capability == capability || (attn_cuda[i].capability == 80 && capability >= 80))
+      target = i;
+  return target;
 }
 
 static int load_code(launch *l, cuda_device *d) {
@@ -149,8 +150,8 @@ static int load_code(launch *l, cuda_device *d) {
   if (!check(l, driver, driver->device_attribute(&major, CUDA_CAPABILITY_MAJOR, d->number), "no capability") ||
       !check(l, driver, driver->device_attribute(&minor, CUDA_CAPABILITY_MINOR, d->number), "no capability"))
     return 0;
-  const char *ptx = choose_ptx(10 * major + minor);
-  if (!ptx) {
+  d->target = choose_target(10 * major + minor);
+  if (d->target < 0) {
     text t = begin(l->ctx->error, l->ctx->status = ATTN_UNSUPPORTED);
     put(&t, "open: expected a device of compute capability 8.0 or later, got ");
     put_int(&t, major);
@@ -159,12 +160,18 @@ static int load_code(launch *l, cuda_device *d) {
     end(&t);
     return 0;
   }
-  if (!check(l, driver, driver->module_load(&d->module, ptx), "the driver does not compile this file's kernels"))
+  const attn_cuda_code *code = &attn_cuda[d->target];
+  if (!check(l, driver, driver->module_load(&d->module, code->ptx), "the driver does not compile this file's kernels"))
     return 0;
-  for (uint64_t i = 0; i < attn_cuda.n_kernels; ++i)
-    if (!check(l, driver, driver->module_function(&d->functions[i], d->module, attn_cuda.kernels[i]->name),
-               "no kernel"))
+  for (uint64_t i = 0; i < code->n_kernels; ++i) {
+    const attn_cuda_kernel *kernel = &code->kernels[i];
+    if (!check(l, driver, driver->module_function(&d->functions[i], d->module, kernel->name), "no kernel") ||
+        (kernel->shared_bytes &&
+         !check(l, driver,
+                driver->function_set(d->functions[i], CUDA_FUNCTION_DYNAMIC_SHARED, (int)kernel->shared_bytes),
+                "no shared memory")))
       return 0;
+  }
   return check(l, driver, driver->stream_create(&d->stream, CUDA_STREAM_NON_BLOCKING), "no stream");
 }
 
@@ -205,7 +212,10 @@ int32_t device_open(attn_model *model, DLDevice wanted, attn_error *error) {
   }
   if (!process_suffices())
     return fail_with(error, ATTN_DEVICE, "open: expected a process with malloc, free, dlopen and dlsym");
-  size_t bytes = sizeof(cuda_device) + attn_cuda.n_kernels * sizeof(cuda_function);
+  uint64_t kernels = 0; /* of any target */
+  for (int i = 0; i < ATTN_CUDA_TARGETS; ++i)
+    kernels = attn_cuda[i].n_kernels > kernels ? attn_cuda[i].n_kernels : kernels;
+  size_t bytes = sizeof(cuda_device) + kernels * sizeof(cuda_function);
   cuda_device *d = malloc(bytes);
   if (!d)
     return fail_with(error, ATTN_OUT_OF_MEMORY, "open: out of memory");
@@ -304,6 +314,7 @@ static uint64_t blocks_of(const attn_cuda_kernel *kernel, const DLTensor *tensor
 
 typedef struct call {
   const attn_cuda_kernel *kernel;
+  cuda_function function;
   const DLTensor *tensors;
   int32_t inputs, inits;
   attn_op_info info;
@@ -323,7 +334,7 @@ static void launch_section(launch *l, void *arg) {
   if (status_of(l->ctx) == ATTN_OK && begin_op(l->ctx, &c->info)) {
     if (blocks)
       check(l, d->driver,
-            d->driver->launch(d->functions[c->kernel->index], (unsigned)blocks, 1, 1, c->kernel->threads, 1, 1, 0,
+            d->driver->launch(c->function, (unsigned)blocks, 1, 1, c->kernel->threads, 1, 1, c->kernel->shared_bytes,
                               d->stream, c->arguments.pointers, NULL),
             "launch");
     if (l->ctx->host->op && status_of(l->ctx) == ATTN_OK)
@@ -340,9 +351,13 @@ void attn_launch(context *ctx, pipeline_fn pipeline, const DLTensor *tensors, in
   if (!check_launch(&l, tensors, inputs, inits))
     return;
   call c;
-  c.kernel = (const attn_cuda_kernel *)(const void *)pipeline;
-  if (c.kernel->few_up_to.tile && size_of(c.kernel->few_up_to, tensors) <= c.kernel->few_up_to.tile)
-    c.kernel = attn_cuda.kernels[c.kernel->index + 1];
+  const cuda_device *d = device_of(&l);
+  uint32_t index = ((const attn_cuda_pipeline *)(const void *)pipeline)->index[d->target];
+  const attn_cuda_kernel *kernels = attn_cuda[d->target].kernels;
+  while (kernels[index].few_up_to.tile && size_of(kernels[index].few_up_to, tensors) <= kernels[index].few_up_to.tile)
+    ++index;
+  c.kernel = &kernels[index];
+  c.function = d->functions[index];
   c.tensors = tensors;
   c.inputs = inputs;
   c.inits = inits;

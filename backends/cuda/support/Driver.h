@@ -10,6 +10,7 @@ typedef int cuda_result; /* 0: success */
 enum { CUDA_OUT_OF_MEMORY = 2, CUDA_NO_DEVICE = 100, CUDA_INVALID_DEVICE = 101 };
 enum { CUDA_CAPABILITY_MAJOR = 75, CUDA_CAPABILITY_MINOR = 76 };
 enum { CUDA_STREAM_NON_BLOCKING = 1 };
+enum { CUDA_FUNCTION_DYNAMIC_SHARED = 8 };
 
 typedef uint64_t cuda_address;
 typedef struct cuda_context_t *cuda_context;
@@ -30,6 +31,7 @@ typedef struct cuda_stream_t *cuda_stream;
   F(cuModuleLoadData, module_load, (cuda_module * module, const void *image))                                         \
   F(cuModuleUnload, module_unload, (cuda_module module))                                                              \
   F(cuModuleGetFunction, module_function, (cuda_function * function, cuda_module module, const char *name))           \
+  F(cuFuncSetAttribute, function_set, (cuda_function function, int attribute, int value))                              \
   F(cuMemAlloc_v2, allocate, (cuda_address * address, size_t bytes))                                                  \
   F(cuMemFree_v2, free, (cuda_address address))                                                                       \
   F(cuMemcpyHtoDAsync_v2, copy_to_device, (cuda_address to, const void *from, size_t bytes, cuda_stream stream))      \

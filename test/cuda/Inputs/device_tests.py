@@ -12,6 +12,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "e2e"))
+import cuda
 from harness import BIN, SEED, SOURCE, Model, State, compile_module
 from op_cases import CASES, module, values
 
@@ -51,7 +52,7 @@ def compiled(source, name):
     """The model for the CPU; the one for the device goes to NAME.so."""
     path = compile_module(source, "--target=cuda")
     shutil.copy(path, os.path.join(out, name + ".so"))
-    images.append(os.path.join(os.path.dirname(path), "kernels.so"))
+    images.append(cuda.images(os.path.dirname(path)))
     return Model(compile_module(source, "--target=native"))
 
 
