@@ -1,6 +1,7 @@
 /* Device.c: a model on an NVIDIA GPU: open, close, memory, copies and launches. */
 #include "Code.h"
 #include "Driver.h"
+#include "Queue.h"
 #include "backends/device/support/Arenas.h"
 
 extern const attn_cuda_code attn_cuda[ATTN_CUDA_TARGETS];
@@ -12,6 +13,9 @@ typedef struct cuda_device {
   cuda_context context;
   cuda_module module;
   cuda_stream stream;
+  queue queue;                 /* of launches on that stream */
+  struct device_memory *spare; /* no longer used: allocating takes long, and what has its old place repeats graphs */
+  uint64_t spare_bytes;
   int number;                /* the driver's of the device */
   int is_current;            /* its context is, inside with_device */
   int target;                /* whose code it runs: attn_cuda[target] */
@@ -22,8 +26,7 @@ static cuda_device *device_of(const launch *l) { return l->ctx->model->device; }
 
 arenas *arenas_of(const launch *l) { return &device_of(l)->memory; }
 
-/* Whether the driver's call succeeded; else the run fails with the driver's message. */
-static int check(const launch *l, const cuda_driver *driver, cuda_result result, const char *what) {
+int check(const launch *l, const cuda_driver *driver, cuda_result result, const char *what) {
   if (!result)
     return 1;
   int32_t status = result == CUDA_OUT_OF_MEMORY ? ATTN_OUT_OF_MEMORY : ATTN_DEVICE;
@@ -70,17 +73,55 @@ void with_device(launch *l, void (*section)(launch *, void *), void *arg) {
 /* ---- Memory ------------------------------------------------------------------------------------------ */
 
 struct device_memory {
+  struct device_memory *next; /* spare */
   cuda_address address;
+  uint64_t bytes;
+  int is_used; /* by launches: copies come after them */
 };
+
+/* Spare memory that is kept. */
+#define MAX_SPARE (64u << 20)
+
+static void free_spare(cuda_device *d) {
+  for (device_memory *next, *m = d->spare; m; m = next) {
+    next = m->next;
+    d->driver->free(m->address);
+    free(m);
+  }
+  d->spare = NULL;
+  d->spare_bytes = 0;
+}
+
+static device_memory *take_spare(cuda_device *d, uint64_t bytes) {
+  for (device_memory **at = &d->spare; *at; at = &(*at)->next) {
+    device_memory *m = *at;
+    if (m->bytes == bytes) {
+      *at = m->next;
+      d->spare_bytes -= bytes;
+      m->is_used = 0;
+      return m;
+    }
+  }
+  return NULL;
+}
 
 device_memory *allocate_memory(launch *l, uint64_t bytes, int quietly) {
   cuda_device *d = device_of(l);
-  device_memory *m = malloc(sizeof *m);
+  bytes = (bytes + 255) / 256 * 256;
+  device_memory *m = take_spare(d, bytes);
+  if (m)
+    return m;
+  m = malloc(sizeof *m);
   if (!m) {
     fail_launch(l, ATTN_OUT_OF_MEMORY, "out of memory");
     return NULL;
   }
+  *m = (device_memory){.bytes = bytes};
   cuda_result result = d->driver->allocate(&m->address, bytes);
+  if (result == CUDA_OUT_OF_MEMORY && d->spare) {
+    free_spare(d);
+    result = d->driver->allocate(&m->address, bytes);
+  }
   if (!result)
     return m;
   free(m);
@@ -89,9 +130,17 @@ device_memory *allocate_memory(launch *l, uint64_t bytes, int quietly) {
   return NULL;
 }
 
-/* Waits, as cuMemFree does: a launch may still use it. */
+/* Launches may still use it: what is spare is used after them, and cuMemFree waits. */
 void free_memory(launch *l, device_memory *m) {
-  device_of(l)->driver->free(m->address);
+  cuda_device *d = device_of(l);
+  flush_queue(&d->queue);
+  if (m->bytes <= MAX_SPARE - d->spare_bytes) {
+    m->next = d->spare;
+    d->spare = m;
+    d->spare_bytes += m->bytes;
+    return;
+  }
+  d->driver->free(m->address);
   free(m);
 }
 
@@ -106,11 +155,28 @@ static int copy(launch *l, char *host, cuda_address device, uint64_t bytes, int 
 
 static int wait(launch *l) {
   cuda_device *d = device_of(l);
-  return check(l, d->driver, d->driver->stream_wait(d->stream), "the device failed");
+  flush_queue(&d->queue);
+  return status_of(l->ctx) == ATTN_OK && check(l, d->driver, d->driver->stream_wait(d->stream), "the device failed");
+}
+
+/* Launches that use the memory come before copies. */
+static int begin_copies(launch *l, const arena *a) {
+  if (a->memory->is_used)
+    flush_queue(&device_of(l)->queue);
+  return status_of(l->ctx) == ATTN_OK;
+}
+
+/* The host may have what was copied, or change what is copied: memory that CUDA does not know is read by then. */
+static int end_copies(launch *l, const arena *a, int to_device) {
+  int type;
+  return (to_device && device_of(l)->driver->pointer_attribute(&type, CUDA_POINTER_MEMORY_TYPE,
+                                                               (cuda_address)(uintptr_t)a->start)) ||
+         wait(l);
 }
 
 int copy_range(launch *l, arena *a, uint64_t offset, uint64_t bytes, int to_device) {
-  return copy(l, a->start + offset, a->memory->address + offset, bytes, to_device) && wait(l);
+  return begin_copies(l, a) && copy(l, a->start + offset, a->memory->address + offset, bytes, to_device) &&
+         end_copies(l, a, to_device);
 }
 
 int copy_elements(launch *l, arena *a, const DLTensor *tensor, int to_device) {
@@ -121,6 +187,8 @@ int copy_elements(launch *l, arena *a, const DLTensor *tensor, int to_device) {
     run *= (uint64_t)tensor->shape[--outer];
   for (int32_t d = 0; d < outer; ++d)
     runs *= (uint64_t)tensor->shape[d];
+  if (!begin_copies(l, a))
+    return 0;
   for (uint64_t i = 0; i < runs; ++i) {
     uint64_t rest = i;
     int64_t at = 0;
@@ -130,8 +198,10 @@ int copy_elements(launch *l, arena *a, const DLTensor *tensor, int to_device) {
     if (!copy(l, host, a->memory->address + (uint64_t)(host - a->start), run * element, to_device))
       return 0;
   }
-  return wait(l);
+  return end_copies(l, a, to_device);
 }
+
+void finish_launches(launch *l) { wait(l); }
 
 /* ---- open and close ---------------------------------------------------------------------------------- */
 
@@ -172,7 +242,13 @@ static int load_code(launch *l, cuda_device *d) {
                 "no shared memory")))
       return 0;
   }
-  return check(l, driver, driver->stream_create(&d->stream, CUDA_STREAM_NON_BLOCKING), "no stream");
+  if (!check(l, driver, driver->stream_create(&d->stream, CUDA_STREAM_NON_BLOCKING), "no stream"))
+    return 0;
+  if (make_queue(&d->queue, driver, d->stream))
+    return 1;
+  fail_launch(l, ATTN_OUT_OF_MEMORY, "out of memory");
+  driver->stream_destroy(d->stream);
+  return 0;
 }
 
 /* Leaves nothing if it fails. */
@@ -193,8 +269,11 @@ static void open_device(launch *l, cuda_device *d, int number) {
     return;
   cuda_context other;
   if (check(l, driver, driver->context_push(d->context), "no context")) {
-    if (!load_code(l, d) && d->module)
-      driver->module_unload(d->module);
+    if (!load_code(l, d)) {
+      free_queue(&d->queue);
+      if (d->module)
+        driver->module_unload(d->module);
+    }
     driver->context_pop(&other);
   }
   if (l->ctx->status != ATTN_OK)
@@ -234,6 +313,8 @@ static void close_section(launch *l, void *arg) {
   cuda_device *d = arg;
   d->driver->stream_wait(d->stream);
   free_arenas(l, &d->memory);
+  free_spare(d);
+  free_queue(&d->queue);
   d->driver->stream_destroy(d->stream);
   d->driver->module_unload(d->module);
 }
@@ -251,18 +332,13 @@ int device_has_threads(void) { return 0; }
 
 /* ---- Launches ---------------------------------------------------------------------------------------- */
 
-/* Of one kernel: pointers to what `words` holds, or to scalars of the launch. */
+/* Of one kernel, each in a word of its own. */
 typedef struct arguments {
-  void *pointers[MAX_OPERANDS * (3 + 2 * ATTN_MAX_RANK)];
-  uint64_t words[MAX_OPERANDS * (3 + 2 * ATTN_MAX_RANK)];
+  uint64_t words[MAX_ARGUMENTS];
   uint32_t n;
 } arguments;
 
-static void add_word(arguments *a, uint64_t word) {
-  a->words[a->n] = word;
-  a->pointers[a->n] = &a->words[a->n];
-  ++a->n;
-}
+static void add_word(arguments *a, uint64_t word) { a->words[a->n++] = word; }
 
 /* As MLIR passes a memref. address 0: an input that is left out, or nothing. */
 static void add_memref(arguments *a, const DLTensor *tensor, cuda_address address) {
@@ -279,7 +355,8 @@ static void add_operand(launch *l, arguments *a, const DLTensor *tensors, int32_
   const DLTensor *tensor = &tensors[i];
   uint64_t offset = 0;
   if (!tensor->ndim) {
-    a->pointers[a->n++] = start_of(tensor);
+    add_word(a, 0);
+    memcpy(&a->words[a->n - 1], start_of(tensor), (tensor->dtype.bits + 7u) / 8);
     return;
   }
   if (!tensor->data || !span_of(tensor)) {
@@ -291,8 +368,10 @@ static void add_operand(launch *l, arguments *a, const DLTensor *tensors, int32_
     return;
   }
   arena *in = place_operand(l, tensors, i, inputs, n, &offset);
-  if (in)
-    add_memref(a, tensor, in->memory->address + offset);
+  if (!in)
+    return;
+  in->memory->is_used = 1;
+  add_memref(a, tensor, in->memory->address + offset);
 }
 
 static uint64_t size_of(attn_cuda_axis axis, const DLTensor *tensors) {
@@ -333,11 +412,15 @@ static void launch_section(launch *l, void *arg) {
     add_operand(l, &c->arguments, c->tensors, i, c->inputs, n);
   if (status_of(l->ctx) == ATTN_OK && begin_op(l->ctx, &c->info)) {
     if (blocks)
-      check(l, d->driver,
-            d->driver->launch(c->function, (unsigned)blocks, 1, 1, c->kernel->threads, 1, 1, c->kernel->shared_bytes,
-                              d->stream, c->arguments.pointers, NULL),
-            "launch");
-    if (l->ctx->host->op && status_of(l->ctx) == ATTN_OK)
+      enqueue_launch(&d->queue,
+                     (queued){.function = c->function,
+                              .blocks = (uint32_t)blocks,
+                              .threads = c->kernel->threads,
+                              .shared_bytes = c->kernel->shared_bytes,
+                              .n = c->arguments.n,
+                              .of = *l},
+                     c->arguments.words);
+    if (l->ctx->host->op)
       wait(l); /* launches only begin: who measures them waits for their end */
     end_op(l->ctx, &c->info);
   }

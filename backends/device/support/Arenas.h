@@ -22,10 +22,10 @@ typedef struct device_memory device_memory; /* an allocation of the device's, wh
 typedef struct arena {
   struct arena *next;
   arena_kind kind;
-  char *start;           /* of the host's region */
+  char *start; /* of the host's region */
   uint64_t bytes;
-  const context *owner;  /* the run that uses it; NULL: none, or all (WEIGHTS) */
-  uint64_t stamp;        /* PAGES: the state's when they were alike */
+  const context *owner; /* the run that uses it; NULL: none, or all (WEIGHTS) */
+  uint64_t stamp;       /* PAGES: the state's when they were alike */
   device_memory *memory;
 } arena;
 
@@ -56,11 +56,15 @@ int copy_range(launch *l, arena *a, uint64_t offset, uint64_t bytes, int to_devi
 /* A tensor of rank > 0 with elements, inside the arena. */
 int copy_elements(launch *l, arena *a, const DLTensor *tensor, int to_device);
 
+/* All that launches of the run do has happened, unless it has failed. */
+void finish_launches(launch *l);
+
 /* ---- What it uses ------------------------------------------------------------------------------------ */
 
 char *start_of(const DLTensor *tensor);
 
-/* The arena of operand `i` of a launch, with what it holds, and where the operand lies in it. NULL: the run has failed. */
+/* The arena of operand `i` of a launch, with what it holds, and where the operand lies in it. NULL: the run has failed.
+ */
 arena *place_operand(launch *l, const DLTensor *tensors, int32_t i, int32_t inputs, int32_t n, uint64_t *offset);
 /* Where place_operand placed a tensor. */
 arena *arena_of(launch *l, const DLTensor *tensor, uint64_t *offset);
