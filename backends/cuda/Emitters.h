@@ -46,6 +46,10 @@ llvm::Error emitPackValues(Kernel &k);
 llvm::Error emitCacheAppend(Kernel &k);
 // Linear.cpp
 llvm::Error emitLinear(Kernel &k);
+// Experts.cpp
+llvm::Error emitRoute(Kernel &k);
+llvm::Error emitExpertLinear(Kernel &k);
+llvm::Error emitCombineExperts(Kernel &k);
 
 } // namespace attnc::cuda
 

@@ -30,6 +30,9 @@ module.weight("bias", random.standard_normal(40))
 module.weight("gamma", 1 + random.standard_normal(24) / 4)
 module.weight("beta", random.standard_normal(24))
 module.weight("experts", random.standard_normal((3, 24, 40)) / 5)
+module.weight("expert_bias", random.standard_normal((3, 40)))
+for kind in ("bf16", "f16"):
+    module.weight("experts_" + kind, random.standard_normal((3, 24, 40)) / 5, kind)
 module.weight("slopes", np.abs(random.standard_normal(4)) / 4)
 module.weight("relative", random.standard_normal((32, 4)))
 
@@ -92,6 +95,12 @@ case("route", [x, ("logits", router, ["batch", "seq"])], tensor(("?", "?", 2, 40
      "%%w, %%e = attn.route %%logits top_k 2 : (%s) -> (%s, %s)\n%%o = attn.expert_linear %%x, %%experts experts %%e : (%s, %s, %s) -> %s" % (
          router, tensor(("?", "?", 2)), tensor(("?", "?", 2), "i64"), X, tensor((3, 24, 40)), tensor(("?", "?", 2), "i64"),
          tensor(("?", "?", 2, 40))), "experts")
+chosen = "%%w, %%e = attn.route %%logits top_k 2 : (%s) -> (%s, %s)\n" % (router, tensor(("?", "?", 2)), tensor(("?", "?", 2), "i64"))
+for kind in ("bf16", "f16"):  # a row of the input for each choice
+    own, w3 = tensor(("?", "?", 2, 24)), tensor((3, 24, 40), kind)
+    case("expert_linear", [("x", own, ["batch", "seq"]), ("logits", router, ["batch", "seq"])], tensor(("?", "?", 2, 40)),
+         chosen + "%%o = attn.expert_linear %%x, %%experts_%s bias %%expert_bias experts %%e : (%s, %s, %s, %s) -> %s" % (
+             kind, own, w3, tensor((3, 40)), tensor(("?", "?", 2), "i64"), tensor(("?", "?", 2, 40))), "experts_" + kind, "expert_bias", form=kind)
 case("combine_experts", [("z", tensor(("?", "?", 2, 24)), ["batch", "seq"]), ("w", tensor(("?", "?", 2)), ["batch", "seq"])], X,
      "%%o = attn.combine_experts %%z weights %%w : (%s, %s) -> %s" % (tensor(("?", "?", 2, 24)), tensor(("?", "?", 2)), X))
 

@@ -1,4 +1,4 @@
-// RUN: attn-opt %s --attn-outline-pipelines=ops=attn.activation,attn.cache_append --verify-diagnostics | FileCheck %s
+// RUN: attn-opt %s --attn-outline-pipelines=ops=attn.activation,attn.cache_append,attn.route,attn.expert_linear --verify-diagnostics | FileCheck %s
 
 // Two ops that differ in strides are one pipeline; another width is another one. A constant index goes inside.
 // CHECK-LABEL: func.func @f
@@ -29,6 +29,58 @@ func.func @append(%ctx: !llvm.ptr, %k: memref<?x?x16xf32>, %pages: memref<?xf32>
   %cache = attn.cache_view %pages, %table, %past, %page : memref<?xf32>, memref<?x?xi32>, memref<?xi32> -> !attn.cache<1x1x16x16xf32>
   %c0 = arith.constant 0 : index
   attn.cache_append %k, %k to %cache[%c0] : memref<?x?x16xf32>, memref<?x?x16xf32>, !attn.cache<1x1x16x16xf32>
+  return
+}
+
+// Experts are checked, but not those that attn.route has chosen among as many.
+// CHECK-LABEL: func.func @experts
+// CHECK: attn.launch @route
+// CHECK-NOT: attn.check_ids
+// CHECK: attn.launch @expert_linear
+// CHECK: attn.check_ids %arg3
+// CHECK: attn.launch @expert_linear
+// CHECK: return
+func.func @experts(%ctx: !llvm.ptr, %logits: memref<?x4xf32>, %x: memref<?x8xf32>, %given: memref<?x2xi64>,
+                   %w: memref<4x1x8x16xf32>, %y: memref<?x2x16xf32>, %weights: memref<?xi8>, %workspace: memref<?xi8>,
+                   %workers: index) attributes {attn.outputs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %n = memref.dim %x, %c0 : memref<?x8xf32>
+  %p = memref.alloc(%n) : memref<?x2xf32>
+  %e = memref.alloc(%n) : memref<?x2xi64>
+  attn.route %logits top_k 2 outs %p, %e : (memref<?x4xf32>, memref<?x2xf32>, memref<?x2xi64>) -> ()
+  attn.expert_linear %x, %w experts %e outs %y
+      : (memref<?x8xf32>, memref<4x1x8x16xf32>, memref<?x2xi64>, memref<?x2x16xf32>) -> ()
+  attn.expert_linear %x, %w experts %given outs %y
+      : (memref<?x8xf32>, memref<4x1x8x16xf32>, memref<?x2xi64>, memref<?x2x16xf32>) -> ()
+  return
+}
+
+// Fewer experts than attn.route knows, or a buffer that something else writes, too.
+// CHECK-LABEL: func.func @other_experts
+// CHECK: attn.launch @route
+// CHECK: attn.check_ids
+// CHECK: attn.launch @expert_linear
+// CHECK: attn.launch @route
+// CHECK: attn.check_ids
+// CHECK: attn.launch @expert_linear
+// CHECK: return
+func.func @other_experts(%ctx: !llvm.ptr, %logits: memref<?x4xf32>, %x: memref<?x8xf32>, %given: memref<?x2xi64>,
+                         %w: memref<4x1x8x16xf32>, %few: memref<3x1x8x16xf32>, %y: memref<?x2x16xf32>,
+                         %weights: memref<?xi8>, %workspace: memref<?xi8>, %workers: index)
+    attributes {attn.outputs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %n = memref.dim %x, %c0 : memref<?x8xf32>
+  %p = memref.alloc(%n) : memref<?x2xf32>
+  %e = memref.alloc(%n) : memref<?x2xi64>
+  attn.route %logits top_k 2 outs %p, %e : (memref<?x4xf32>, memref<?x2xf32>, memref<?x2xi64>) -> ()
+  attn.expert_linear %x, %few experts %e outs %y
+      : (memref<?x8xf32>, memref<3x1x8x16xf32>, memref<?x2xi64>, memref<?x2x16xf32>) -> ()
+  %f = memref.alloc(%n) : memref<?x2xi64>
+  attn.route %logits top_k 2 outs %p, %f : (memref<?x4xf32>, memref<?x2xf32>, memref<?x2xi64>) -> ()
+  // expected-remark @below {{'memref.copy' runs on the host: expected one of 'ops', got memref.copy}}
+  memref.copy %given, %f : memref<?x2xi64> to memref<?x2xi64>
+  attn.expert_linear %x, %w experts %f outs %y
+      : (memref<?x8xf32>, memref<4x1x8x16xf32>, memref<?x2xi64>, memref<?x2x16xf32>) -> ()
   return
 }
 
