@@ -15,6 +15,7 @@ Emitter findEmitter(llvm::StringRef name) {
       .Case("attn.route", emitRoute)
       .Case("attn.expert_linear", emitExpertLinear)
       .Case("attn.combine_experts", emitCombineExperts)
+      .Case("attn.linear_attention", emitLinearAttention)
       .Case("attn.layer_norm", emitLayerNorm)
       .Case("attn.rms_norm", emitRMSNorm)
       .Case("attn.l2_norm", emitL2Norm)

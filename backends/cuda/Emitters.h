@@ -50,6 +50,8 @@ llvm::Error emitLinear(Kernel &k);
 llvm::Error emitRoute(Kernel &k);
 llvm::Error emitExpertLinear(Kernel &k);
 llvm::Error emitCombineExperts(Kernel &k);
+// LinearAttention.cpp
+llvm::Error emitLinearAttention(Kernel &k);
 
 } // namespace attnc::cuda
 

@@ -104,6 +104,15 @@ for kind in ("bf16", "f16"):  # a row of the input for each choice
 case("combine_experts", [("z", tensor(("?", "?", 2, 24)), ["batch", "seq"]), ("w", tensor(("?", "?", 2)), ["batch", "seq"])], X,
      "%%o = attn.combine_experts %%z weights %%w : (%s, %s) -> %s" % (tensor(("?", "?", 2, 24)), tensor(("?", "?", 2)), X))
 
+DECAY, BETA, STATE = HEADS, tensor(("?", "?", 4)), tensor(("?", 4, 8, 8))
+for rule, operands in (("linear", ()), ("gated", ("decay",)), ("delta", ("beta",)), ("gated_delta", ("decay", "beta", "state"))):
+    given = [("decay", DECAY, ["batch", "seq"]), ("beta", BETA, ["batch", "seq"]), ("state", STATE, ["batch"])]
+    given = [argument for argument in given if argument[0] in operands]
+    # Small numbers: keys of the delta rule would have length 1.
+    case("linear_attention", [q, k, v, *given], HEADS, """%%s = attn.scale %%k by 0.125 : (%s) -> %s
+        %%o = attn.linear_attention %s %%q, %%s, %%v%s {num_heads = 4 : i64} : %s%s) -> %s""" % (
+            HEADS, HEADS, rule, "".join(" %s %%%s" % (name, name) for name in operands), QKV, "".join(", " + kind for _, kind, _ in given),
+            HEADS), form=rule)
 case("attention", [q, k, v], HEADS, attend())
 case("attention", [q, k, v], HEADS, attend(", causal"), form="causal")
 case("attention", [q, *long], HEADS, attend(), form="other keys")
