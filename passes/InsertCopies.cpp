@@ -12,16 +12,14 @@ namespace attnc {
 namespace {
 using namespace attn;
 
-/// Whether the host's memory holds this buffer's content in any case: an input of the model, or a parameter.
+/// Whether the host's memory holds this buffer's content in any case: a parameter. An input of the model may be in the
+/// device's memory; where it is not, its copy is nothing.
 bool isOnHost(func::FuncOp func, Value buffer) {
   while (auto view = buffer.getDefiningOp<ViewLikeOpInterface>())
     buffer = view.getViewSource();
   if (buffer.getDefiningOp<memref::GetGlobalOp>())
     return true;
-  auto argument = dyn_cast<BlockArgument>(buffer);
-  Signature signature(func);
-  return argument && (argument == signature.weights() ||
-                      (func.isPublic() && argument.getArgNumber() <= signature.numInputs()));
+  return buffer == Signature(func).weights();
 }
 
 struct InsertCopies : impl::InsertCopiesBase<InsertCopies> {
@@ -44,7 +42,8 @@ struct InsertCopies : impl::InsertCopiesBase<InsertCopies> {
       auto touched = [&](bool written) {
         llvm::SetVector<Value> buffers;
         for (const MemoryEffects::EffectInstance &e : instances)
-          if (e.getValue() && isa<MemRefType>(e.getValue().getType()) && isa<MemoryEffects::Write>(e.getEffect()) == written)
+          if (e.getValue() && isa<MemRefType>(e.getValue().getType()) &&
+              isa<MemoryEffects::Write>(e.getEffect()) == written)
             buffers.insert(e.getValue());
         if (llvm::any_of(instances, [](const auto &e) { return e.getResource()->getName() == "attn.cache"; }))
           for (Value operand : op.getOperands())

@@ -53,6 +53,7 @@ for call, text in [("cuInit", "open: cuda: no device"), ("cuDeviceGet", "open: c
                    ("cuDevicePrimaryCtxRetain", "open: cuda: no context"), ("cuCtxPushCurrent", "open: cuda: no context"),
                    ("cuModuleLoadData", "open: cuda: the driver does not compile this file's kernels"),
                    ("cuModuleGetFunction", "open: cuda: no kernel"), ("cuStreamCreate", "open: cuda: no stream"),
+                   ("cuEventCreate", "open: cuda: no event"),
                    ("cuCtxPushCurrent:2", "linear: cuda: no context"), ("cuMemcpyHtoDAsync", "linear: cuda: copy"),
                    ("cuLaunchKernel", "linear: cuda: launch"), ("cuMemcpyDtoHAsync", "linear: cuda: copy"),
                    ("cuStreamSynchronize", "linear: cuda: the device failed")]:

@@ -378,12 +378,13 @@ class Model:
             raise ModelError(error.code, error.text.decode())
         return size
 
-    def run(self, entry, inputs, state=None, slots=None, dims=None, missing_workspace=0, replace_outputs=None, skip=()):
+    def run(self, entry, inputs, state=None, slots=None, dims=None, missing_workspace=0, replace_outputs=None, skip=(),
+            device=None):
         """Runs an entry on {name: array} (absent: left out) and returns {name: array}.
 
         dims: {name: size} of dimensions that no input carries. missing_workspace: bytes to hold back.
         replace_outputs: {name: (shape, code)} instead of what the entry declares; for tests of errors. skip: names of outputs
-        that are left out.
+        that are left out. device: a cuda.Device, which lends memory for those tensors that it wants.
         """
         index = self.entries[entry]
         info = self.library.entries[index]
@@ -416,8 +417,12 @@ class Model:
         call.workspace, call.workspace_bytes = workspace.address, workspace.size
         buffers = [t.memory for t in given if t] + [t.memory for t in results] + [workspace]
         buffers += [state.memory] if state else []
+        if device:
+            call.stream = device.lend([t for t in given if t], results)
         try:
             self.checked("run", index, byref(call))
+            if device:
+                device.fetch(results)
             return {t.memory.name: t.array.copy() for t in results}
         finally:
             for memory in buffers:

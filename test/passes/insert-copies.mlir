@@ -1,9 +1,9 @@
 // RUN: attn-opt %s --pass-pipeline='builtin.module(func.func(attn-insert-copies))' --split-input-file | FileCheck %s
 
-// Inputs and parameters are on the host; a buffer is fetched once, and again after a launch.
+// Parameters are on the host; a buffer is fetched once, and again after a launch.
 // CHECK-LABEL: func.func @entry
-// CHECK-NOT: copy_to_host
-// CHECK: attn.activation relu %arg1 outs %[[A:.*]] :
+// CHECK: attn.copy_to_host %arg1 :
+// CHECK-NEXT: attn.activation relu %arg1 outs %[[A:.*]] :
 // CHECK-NEXT: attn.copy_to_device %[[A]] :
 // CHECK-NEXT: attn.activation relu %[[A]] outs %arg2
 // CHECK-NEXT: attn.copy_to_device %arg2
@@ -15,6 +15,7 @@
 // Only ops that read or write keys and values move pages.
 // CHECK-LABEL: func.func @cached
 // CHECK-NEXT: attn.cache_view
+// CHECK-NEXT: attn.copy_to_host %arg1 :
 // CHECK-NEXT: attn.positions
 // CHECK-NEXT: attn.copy_to_device %arg2
 // CHECK: arith.constant

@@ -180,7 +180,8 @@ static int strided_bytes(const DLTensor *tensor, int64_t element, int64_t *bytes
 
 int32_t check_tensor(const attn_entry *entry, const attn_tensor_info *info, const DLTensor *tensor, int64_t *dims,
                      attn_error *error) {
-  if (tensor->device.device_type != kDLCPU) {
+  if (tensor->device.device_type != kDLCPU &&
+      (!device_holds(tensor->device) || info->flags & ATTN_TENSOR_CROSS_MASK)) { /* run itself reads that */
     text t = begin(error, ATTN_UNSUPPORTED);
     put(&t, info->name);
     put(&t, ": expected memory of the CPU, got device type ");

@@ -1,4 +1,5 @@
-/* NoDevice.c: a model file whose ops all run on the host. One with launches has other definitions: backends/halide/support. */
+/* NoDevice.c: a model file whose ops all run on the host. One with launches has other definitions:
+ * backends/halide/support. */
 #include "Support.h"
 
 #define WEAK __attribute__((weak))
@@ -13,6 +14,17 @@ WEAK int32_t device_open(attn_model *model, DLDevice device, attn_error *error) 
   return end(&t);
 }
 WEAK void device_close(attn_model *model) { (void)model; }
+WEAK int device_holds(DLDevice device) {
+  (void)device;
+  return 0;
+}
+WEAK int32_t device_begin(context *ctx, const attn_entry *entry, const attn_call *call, DLTensor *shadows) {
+  (void)ctx;
+  (void)entry;
+  (void)call;
+  (void)shadows;
+  return ATTN_OK;
+}
 WEAK void device_fetch_page(context *ctx, char *page) {
   (void)ctx;
   (void)page;

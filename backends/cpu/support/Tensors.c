@@ -1,5 +1,5 @@
-/* Tensors.c: the caller's tensors as generated code expects them. What it expects and the caller did not give, int64 in place of
- * int32 and the memory of outputs that are not wanted, lies behind the entry's own workspace. */
+/* Tensors.c: the caller's tensors as generated code expects them. What it expects and the caller did not give, int64 in
+ * place of int32 and the memory of outputs that are not wanted, lies behind the entry's own workspace. */
 #include "Support.h"
 
 /* strides NULL: compact. The stride of a dimension of size 1 is never the caller's. */
@@ -70,14 +70,18 @@ static void widen(const DLTensor *tensor, int64_t *to) {
   }
 }
 
-void describe_tensors(const attn_entry *entry, const attn_call *call, const int64_t *dims, char *extra, memref *m) {
+void describe_tensors(const attn_entry *entry, const attn_call *call, const DLTensor *shadows, const int64_t *dims,
+                      char *extra, memref *m) {
   for (uint32_t i = 0; i < entry->n_in + entry->n_out; ++i, ++m) {
     int is_input = i < entry->n_in;
     const attn_tensor_info *info = is_input ? &entry->in[i] : &entry->out[i - entry->n_in];
     const DLTensor *tensor = is_input ? call->in[i] : call->out[i - entry->n_in];
+    if (tensor && tensor->device.device_type != kDLCPU)
+      tensor = &shadows[i];
     if (is_input && !tensor) {
       describe(m, NULL, info->rank, NULL, NULL);
-    } else if (tensor && !(is_input && is_narrow(info, tensor))) { /* strides that may not be the caller's were checked */
+    } else if (tensor &&
+               !(is_input && is_narrow(info, tensor))) { /* strides that may not be the caller's were checked */
       describe(m, (char *)tensor->data + tensor->byte_offset, info->rank, tensor->shape,
                info->flags & ATTN_TENSOR_STRIDED ? tensor->strides : NULL);
     } else {

@@ -1,28 +1,8 @@
 /* Device.c: a model on an NVIDIA GPU: open, close, memory, copies and launches. */
+#include "Device.h"
 #include "Code.h"
-#include "Driver.h"
-#include "Queue.h"
-#include "backends/device/support/Arenas.h"
 
 extern const attn_cuda_code attn_cuda[ATTN_CUDA_TARGETS];
-
-/* What a model has; attn_model.device. */
-typedef struct cuda_device {
-  arenas memory;
-  const cuda_driver *driver;
-  cuda_context context;
-  cuda_module module;
-  cuda_stream stream;
-  queue queue;                 /* of launches on that stream */
-  struct device_memory *spare; /* no longer used: allocating takes long, and what has its old place repeats graphs */
-  uint64_t spare_bytes;
-  int number;                /* the driver's of the device */
-  int is_current;            /* its context is, inside with_device */
-  int target;                /* whose code it runs: attn_cuda[target] */
-  cuda_function functions[]; /* of its kernels */
-} cuda_device;
-
-static cuda_device *device_of(const launch *l) { return l->ctx->model->device; }
 
 arenas *arenas_of(const launch *l) { return &device_of(l)->memory; }
 
@@ -71,13 +51,6 @@ void with_device(launch *l, void (*section)(launch *, void *), void *arg) {
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------------ */
-
-struct device_memory {
-  struct device_memory *next; /* spare */
-  cuda_address address;
-  uint64_t bytes;
-  int is_used; /* by launches: copies come after them */
-};
 
 /* Spare memory that is kept. */
 #define MAX_SPARE (64u << 20)
@@ -133,6 +106,10 @@ device_memory *allocate_memory(launch *l, uint64_t bytes, int quietly) {
 /* Launches may still use it: what is spare is used after them, and cuMemFree waits. */
 void free_memory(launch *l, device_memory *m) {
   cuda_device *d = device_of(l);
+  if (m->is_borrowed) {
+    free(m);
+    return;
+  }
   flush_queue(&d->queue);
   if (m->bytes <= MAX_SPARE - d->spare_bytes) {
     m->next = d->spare;
@@ -201,7 +178,16 @@ int copy_elements(launch *l, arena *a, const DLTensor *tensor, int to_device) {
   return end_copies(l, a, to_device);
 }
 
-void finish_launches(launch *l) { wait(l); }
+/* Whatever the host sees has been waited for. */
+void finish_launches(launch *l) {
+  cuda_device *d = device_of(l);
+  if (!l->ctx->stream) {
+    wait(l);
+    return;
+  }
+  flush_queue(&d->queue);
+  order_streams(l, d->stream, l->ctx->stream);
+}
 
 /* ---- open and close ---------------------------------------------------------------------------------- */
 
@@ -242,13 +228,24 @@ static int load_code(launch *l, cuda_device *d) {
                 "no shared memory")))
       return 0;
   }
-  if (!check(l, driver, driver->stream_create(&d->stream, CUDA_STREAM_NON_BLOCKING), "no stream"))
+  if (!check(l, driver, driver->stream_create(&d->stream, CUDA_STREAM_NON_BLOCKING), "no stream") ||
+      !check(l, driver, driver->event_create(&d->event, CUDA_EVENT_DISABLE_TIMING), "no event"))
     return 0;
   if (make_queue(&d->queue, driver, d->stream))
     return 1;
   fail_launch(l, ATTN_OUT_OF_MEMORY, "out of memory");
-  driver->stream_destroy(d->stream);
   return 0;
+}
+
+/* What load_code has made. */
+static void unload_code(cuda_device *d) {
+  free_queue(&d->queue);
+  if (d->event)
+    d->driver->event_destroy(d->event);
+  if (d->stream)
+    d->driver->stream_destroy(d->stream);
+  if (d->module)
+    d->driver->module_unload(d->module);
 }
 
 /* Leaves nothing if it fails. */
@@ -269,11 +266,8 @@ static void open_device(launch *l, cuda_device *d, int number) {
     return;
   cuda_context other;
   if (check(l, driver, driver->context_push(d->context), "no context")) {
-    if (!load_code(l, d)) {
-      free_queue(&d->queue);
-      if (d->module)
-        driver->module_unload(d->module);
-    }
+    if (!load_code(l, d))
+      unload_code(d);
     driver->context_pop(&other);
   }
   if (l->ctx->status != ATTN_OK)
@@ -314,9 +308,7 @@ static void close_section(launch *l, void *arg) {
   d->driver->stream_wait(d->stream);
   free_arenas(l, &d->memory);
   free_spare(d);
-  free_queue(&d->queue);
-  d->driver->stream_destroy(d->stream);
-  d->driver->module_unload(d->module);
+  unload_code(d);
 }
 
 void device_close(attn_model *model) {

@@ -12,13 +12,15 @@ enum { CUDA_CAPABILITY_MAJOR = 75, CUDA_CAPABILITY_MINOR = 76 };
 enum { CUDA_STREAM_NON_BLOCKING = 1 };
 enum { CUDA_FUNCTION_DYNAMIC_SHARED = 8 };
 enum { CUDA_CAPTURE_THREAD_LOCAL = 1 };
-enum { CUDA_POINTER_MEMORY_TYPE = 2 };
+enum { CUDA_EVENT_DISABLE_TIMING = 2 };
+enum { CUDA_POINTER_MEMORY_TYPE = 2, CUDA_POINTER_DEVICE = 9 };
 
 typedef uint64_t cuda_address;
 typedef struct cuda_context_t *cuda_context;
 typedef struct cuda_module_t *cuda_module;
 typedef struct cuda_function_t *cuda_function;
 typedef struct cuda_stream_t *cuda_stream;
+typedef struct cuda_event_t *cuda_event;
 typedef struct cuda_graph_t *cuda_graph;
 typedef struct cuda_graph_exec_t *cuda_graph_exec;
 
@@ -46,6 +48,10 @@ typedef struct cuda_graph_exec_t *cuda_graph_exec;
   F(cuLaunchKernel, launch,                                                                                            \
     (cuda_function function, unsigned x, unsigned y, unsigned z, unsigned threads_x, unsigned threads_y,               \
      unsigned threads_z, unsigned shared_bytes, cuda_stream stream, void **arguments, void **extra))                   \
+  F(cuEventCreate, event_create, (cuda_event * event, unsigned flags))                                                 \
+  F(cuEventRecord, event_record, (cuda_event event, cuda_stream stream))                                               \
+  F(cuEventDestroy_v2, event_destroy, (cuda_event event))                                                              \
+  F(cuStreamWaitEvent, stream_wait_event, (cuda_stream stream, cuda_event event, unsigned flags))                      \
   F(cuStreamBeginCapture_v2, capture_begin, (cuda_stream stream, int mode))                                            \
   F(cuStreamEndCapture, capture_end, (cuda_stream stream, cuda_graph * graph))                                         \
   F(cuGraphInstantiateWithFlags, graph_instantiate,                                                                    \

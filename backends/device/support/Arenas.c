@@ -45,6 +45,8 @@ static memory_range region_of(const arena *a) { return (memory_range){a->start, 
 
 static void free_arena(launch *l, arena *a) {
   free_memory(l, a->memory);
+  if (a->kind == BORROWED)
+    free(a->start);
   free(a);
 }
 
@@ -84,6 +86,19 @@ static arena *make_arena(launch *l, arena_kind kind, memory_range region) {
   return a;
 }
 
+arena *borrow_memory(launch *l, device_memory *memory, uint64_t bytes) {
+  arena *a = malloc(sizeof *a);
+  char *start = malloc(bytes);
+  if (!a || !start) {
+    free(a);
+    free(start);
+    fail_launch(l, ATTN_OUT_OF_MEMORY, "out of memory");
+    return NULL;
+  }
+  *a = (arena){arenas_of(l)->list, BORROWED, start, bytes, l->ctx, 0, memory};
+  return arenas_of(l)->list = a;
+}
+
 static int contains(const arena *a, const char *start, uint64_t bytes) {
   return start >= a->start && bytes <= a->bytes && (uint64_t)(start - a->start) <= a->bytes - bytes;
 }
@@ -99,6 +114,14 @@ static int is_call(const launch *l, const arena *a) { return a->kind == CALL && 
 static arena *find_call(const launch *l, memory_range region) {
   for (arena *a = arenas_of(l)->list; a; a = a->next)
     if (is_call(l, a) && contains(a, region.start, region.bytes))
+      return a;
+  return NULL;
+}
+
+/* Of a tensor in the device's memory. */
+static arena *find_borrowed(const launch *l, memory_range region) {
+  for (arena *a = arenas_of(l)->list; a; a = a->next)
+    if (a->kind == BORROWED && a->owner == l->ctx && contains(a, region.start, region.bytes))
       return a;
   return NULL;
 }
@@ -176,7 +199,9 @@ static arena_kind kind_of(const launch *l, memory_range region) {
     return WEIGHTS;
   if (is_inside(ctx->workspace, region.start))
     return WORKSPACE;
-  return is_inside(pages_of(ctx->state), region.start) ? PAGES : CALL;
+  if (is_inside(pages_of(ctx->state), region.start))
+    return PAGES;
+  return find_borrowed(l, region) ? BORROWED : CALL;
 }
 
 /* The arena of an operand of a launch, with what it holds; NULL: the run has failed. */
@@ -194,6 +219,8 @@ static arena *place(launch *l, memory_range region, memory_range joined, int is_
       return a;
     a->stamp = ctx->state->stamp;
     return copy_used_pages(l, a, 1) ? a : NULL;
+  case BORROWED:
+    return find_borrowed(l, region);
   case CALL:
     break;
   }
@@ -268,6 +295,8 @@ static int copy_view(launch *l, const DLTensor *tensor, int to_device) {
   case PAGES:
     a = find_kept(l, PAGES, pages_of(l->ctx->state), 0);
     return !a || !is_current(l, a) || copy_used_pages(l, a, to_device);
+  case BORROWED:
+    return show_elements(l, find_borrowed(l, region), tensor, to_device);
   case CALL:
     break;
   }
@@ -293,7 +322,7 @@ static void finish_arenas(launch *l) {
       if (status_of(l->ctx) != ATTN_OK)
         a->stamp = 0; /* the device may have written tokens that the state does not have */
     }
-    if (!a->owner && (a->kind == CALL || ++kept > KEPT)) {
+    if (!a->owner && (a->kind == CALL || a->kind == BORROWED || ++kept > KEPT)) {
       *at = a->next;
       free_arena(l, a);
     } else {

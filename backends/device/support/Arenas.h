@@ -9,13 +9,15 @@
  *   PAGES      all pages of the state              the pages in use, if `stamp` is the state's
  *   CALL       one operand anywhere else: a        the same; until the run ends
  *              tensor of the caller
+ *   BORROWED   a place for a tensor of the caller  what the caller has and what launches wrote, as in WORKSPACE; until
+ *              that is in the device's memory      the run ends
  */
 #ifndef ATTN_BACKENDS_DEVICE_ARENAS_H
 #define ATTN_BACKENDS_DEVICE_ARENAS_H
 
 #include "Launch.h"
 
-typedef enum arena_kind { WEIGHTS, WORKSPACE, PAGES, CALL } arena_kind;
+typedef enum arena_kind { WEIGHTS, WORKSPACE, PAGES, CALL, BORROWED } arena_kind;
 
 typedef struct device_memory device_memory; /* an allocation of the device's, which defines it */
 
@@ -70,6 +72,9 @@ arena *place_operand(launch *l, const DLTensor *tensors, int32_t i, int32_t inpu
 arena *arena_of(launch *l, const DLTensor *tensor, uint64_t *offset);
 /* After the launch, for each operand that was written: the caller's are in the host's memory. 0: the run has failed. */
 int fetch_written(launch *l, const DLTensor *tensor);
+/* A host's region of `bytes` bytes for memory of the caller's on the device, as if that mirrored it; until the run
+ * ends. NULL: the run has failed. */
+arena *borrow_memory(launch *l, device_memory *memory, uint64_t bytes);
 /* When the model is closed. */
 void free_arenas(launch *l, arenas *all);
 
