@@ -40,6 +40,9 @@ llvm::Error emitRotaryTable(Kernel &k);
 llvm::Error emitRelativeBias(Kernel &k);
 // Attention.cpp
 llvm::Error emitAttention(Kernel &k);
+// AttentionOnTensorCores.cpp
+bool canAttendOnTensorCores(Kernel &k);
+llvm::Error emitAttentionOnTensorCores(Kernel &k);
 // Caches.cpp
 llvm::Error emitPackKeys(Kernel &k);
 llvm::Error emitPackValues(Kernel &k);

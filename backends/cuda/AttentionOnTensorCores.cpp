@@ -1,0 +1,480 @@
+//===- AttentionOnTensorCores.cpp - attn.attention with 16-bit keys and values by mma.sync ---------------===//
+//
+// FlashAttention-2 (Dao 2023). A warp has 16 rows (query, head) that share a kv head, a block 4 warps or fewer, which
+// share tiles of 16 to 64 keys. While a tile is computed the next one is on its way to shared memory:
+//
+//   key tile [head_dim, keys], as panels lie in memory: B of S = q·K; values [keys, columns]: B of o = P·V
+//
+//   S = q·K, through soft cap, regions, biases and masks; a lane has 2 rows
+//   m' = max(m, max S);  P = 2^(S - m');  l = l·2^(m - m') + ΣP, a quarter in each lane that shares the row
+//   o = o·2^(m - m') + P·V;  P's sums are P's fragments
+//   out = o / l
+//
+// Tiles that all rows of a warp see have no code for masks. A query of the keys' type is a factor as it is, and P has
+// two parts. Any other query, of f32 above all, is split, and so is P: see `split`; what f32 would not round is not
+// rounded. A split into f16, whose exponents end early, is of rows scaled by a power of 2.
+//
+// In a product a value behind a mask counts as 0·v: not a NaN or an infinity. A tile with masks whose product is NaN is
+// multiplied again, without those, which are then added where P is not 0.
+//
+//===------------------------------------------------------------------------------------------------------===//
+#include "backends/cuda/AttentionScores.h"
+#include "backends/cuda/Emitters.h"
+#include "backends/cuda/TensorCores.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+
+namespace attnc::cuda {
+using llvm::Error;
+
+namespace {
+constexpr int64_t kStages = 2;
+constexpr int64_t kMaxQueryRegisters = 16; // of a lane, for fragments that stay for all tiles
+
+bool is16Bit(Type type) { return type.isBF16() || type.isF16(); }
+/// Parts that a factor is split into.
+int64_t partsOf(Type type) { return type.isBF16() ? 3 : 2; }
+
+class TensorAttention : AttentionScores {
+public:
+  explicit TensorAttention(Kernel &k) : AttentionScores(k), depth(llvm::alignTo(headDim, kFragmentDepth)) {
+    auto elementOf = [](Value buffer) { return typeOf(buffer).getElementType(); };
+    Type query = elementOf(op.getQuery());
+    keyType = cache ? elementOf(cache.getPages()) : op.getKey() ? elementOf(op.getKey()) : query;
+    valueType = cache ? keyType : op.getValue() ? elementOf(op.getValue()) : query;
+    queryParts = query == keyType ? 1 : partsOf(keyType);
+    weightParts = std::min<int64_t>(partsOf(valueType), is16Bit(query) ? 2 : 3);
+    isScaled = queryParts > 1 && keyType.isF16();
+  }
+
+  /// Whether there is a tile that fits; the one with most rows, then most keys, is taken.
+  bool choose() {
+    if (!is16Bit(keyType) || !is16Bit(valueType) || !(cache || op.isPacked()))
+      return false;
+    for (warps = 4; warps > 0; warps /= 2)
+      for (keysOfTile = kPanelKeys; keysOfTile >= kFragmentDepth; keysOfTile /= 2)
+        if (queryTile().bytes() * queryParts + kStages * stageBytes() + rows() * 4 <= sharedLimit(80))
+          return true;
+    return false;
+  }
+
+  Error emit() {
+    if (Error error = check())
+      return error;
+    start();
+    SmallVector<Value> state = walk();
+    finish(state);
+    return Error::success();
+  }
+
+private:
+  int64_t rows() const { return warps * kFragmentRows; }
+  int64_t threads() const { return warps * kWarp; }
+  SharedTile queryTile() const { return {rows(), depth}; }
+  SharedTile keyTile() const { return {depth, keysOfTile}; }
+  SharedTile valueTile() const { return {keysOfTile, width}; }
+  int64_t stageBytes() const { return keyTile().bytes() + valueTile().bytes(); }
+
+  void start() {
+    begin(threads(), rows());
+    if (cache) // scalars are made where they are used first, and these are used in branches
+      for (Value scalar : {cache.getPage(), op.getLayer()})
+        (void)k.scalar(scalar);
+    lane = k.rem(k.thread(), k.idx(kWarp));
+    group = k.divFloor(lane, 4);
+    inGroup = k.rem(lane, k.idx(4));
+    firstOfWarp = k.mul(k.divFloor(k.thread(), kWarp), kFragmentRows);
+    Type i32 = k.b.getI32Type();
+    queryMemory = k.dynamicShared({queryTile().bytes() * queryParts / 4}, i32);
+    stages = addressOf(k, k.dynamicShared({kStages * stageBytes() / 4}, i32));
+    if (isScaled)
+      factors = k.dynamicShared({rows()}, k.b.getF32Type());
+    k.loop(k.idx(0), k.idx(kFragmentRows), kRowsAtOnce, [&](Value first) {
+      for (int64_t r = 0; r < kRowsAtOnce; ++r)
+        bringQuery(k.add(k.add(firstOfWarp, first), r));
+    });
+    k.barrier();
+    for (int64_t r : {0, 8}) {
+      Value number = k.add(k.add(firstOfWarp, group), r);
+      mine.push_back(rowAt(number));
+      Value factor = k.f32(scale());
+      scales.push_back(isScaled ? k.mulf(k.load1(factors, number), factor) : factor);
+    }
+    if (queryParts * depth / 4 <= kMaxQueryRegisters)
+      for (int64_t part = 0; part < queryParts; ++part)
+        for (int64_t d = 0; d < depth; d += kFragmentDepth)
+          held.push_back(loadQuery(part, d));
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Queries
+  //===--------------------------------------------------------------------===//
+
+  /// A row, by a warp: split, 0 beyond head_dim.
+  void bringQuery(Value number) {
+    Row row = rowAt(number);
+    Value query = op.getQuery(), inside = k.idx(headDim);
+    const int64_t pairs = depth / 2;
+    SmallVector<std::array<Value, 2>> elements;
+    for (int64_t p = 0; p < pairs; p += kWarp) {
+      std::array<Value, 2> &pair = elements.emplace_back();
+      for (int64_t half : {0, 1}) {
+        Value d = k.add(k.mul(k.add(lane, p), 2), half);
+        Value q = k.read(query, placeOf(query, row, k.min(d, k.idx(headDim - 1)), headDim));
+        pair[half] = k.select(k.less(d, inside), q, k.f32(0));
+      }
+    }
+    if (isScaled)
+      scaleRow(number, elements);
+    for (size_t p = 0; p < elements.size(); ++p) {
+      const std::array<Value, 2> &pair = elements[p];
+      Value at = k.add(lane, p * kWarp);
+      SmallVector<Value> words = split(k, keyType, pair[0], pair[1], queryParts);
+      Value place = k.add(k.divFloor(queryTile().offset(k, number, k.divFloor(at, 4)), 4), k.rem(at, k.idx(4)));
+      auto store = [&] {
+        for (int64_t part = 0; part < queryParts; ++part)
+          k.store1(words[part], queryMemory, k.add(place, part * queryTile().bytes() / 4));
+      };
+      if (int64_t(p + 1) * kWarp <= pairs)
+        store();
+      else
+        k.ifThen(k.less(at, k.idx(pairs)), store);
+    }
+  }
+
+  /// By 2^n so that the greatest element is near 2^14; 2^-n goes to `factors`.
+  void scaleRow(Value number, SmallVectorImpl<std::array<Value, 2>> &elements) {
+    Type i32 = k.b.getI32Type(), f32 = k.b.getF32Type();
+    Value most = k.i32(20 << 23);
+    for (const std::array<Value, 2> &pair : elements)
+      for (Value element : pair)
+        most = k.max(most, arith::AndIOp::create(k.b, k.loc, k.as(i32, element), k.i32(0x7f800000)));
+    most = k.min(k.reduceWarp(most, [&](Value a, Value c) { return k.max(a, c); }), k.i32(254 << 23));
+    Value factor = k.as(f32, k.sub(k.i32((254 + 14) << 23), most));
+    for (std::array<Value, 2> &pair : elements)
+      for (Value &element : pair)
+        element = k.mulf(element, factor);
+    k.ifThen(k.equal(lane, k.idx(0)), [&] { k.store1(k.as(f32, k.sub(most, k.i32(14 << 23))), factors, number); });
+  }
+
+  SmallVector<Value> loadQuery(int64_t part, int64_t d) {
+    Value base = k.add(addressOf(k, queryMemory), k.mul(firstOfWarp, depth * 2));
+    return queryTile().loadA(k, k.add(base, part * queryTile().bytes()), lane, 0, d);
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Keys and values
+  //===--------------------------------------------------------------------===//
+
+  /// Of an element of a 16-bit buffer.
+  Value addressAt(Value source, ArrayRef<Value> index) {
+    Value at = k.idx(0);
+    auto layout = memref::ExtractStridedMetadataOp::create(k.b, k.loc, k.buffer(source));
+    for (auto [i, stride] : llvm::zip(index, layout.getStrides()))
+      at = k.add(at, k.mul(i, stride));
+    return k.add(addressOf(k, k.buffer(source)), k.mul(at, 2));
+  }
+
+  /// Begins the copies of a tile of keys and its values.
+  void bring(Value tile, Value stage) {
+    const int64_t perPanel = kPanelKeys / keysOfTile;
+    Value panel = k.divFloor(tile, perPanel), inPanel = k.mul(k.rem(tile, k.idx(perPanel)), keysOfTile);
+    Value keyBase, valueBase, zero = k.idx(0), first = k.mul(tile, keysOfTile);
+    if (cache) {
+      std::tie(keyBase, valueBase) = placesOf(panel);
+      keyBase = addressAt(cache.getPages(), k.add(keyBase, inPanel));
+      valueBase = addressAt(cache.getPages(), k.add(valueBase, k.mul(inPanel, width)));
+    } else {
+      keyBase = addressAt(op.getKey(), {batch, kvHead, panel, zero, inPanel});
+      valueBase = addressAt(op.getValue(), {batch, kvHead, first, zero});
+    }
+    Value last = k.sub(k.sub(keys, k.idx(1)), first); // values beyond it may not be there
+    copyTile(keyTile(), stage, keyBase, kPanelKeys, headDim == depth ? Value() : k.idx(headDim - 1));
+    copyTile(valueTile(), k.add(stage, keyTile().bytes()), valueBase, width, last);
+  }
+
+  /// From rows of `pitch` elements; those after `last` are 0.
+  void copyTile(SharedTile tile, Value to, Value from, int64_t pitch, Value last) {
+    for (int64_t i = 0; i < tile.rows * tile.chunks(); i += threads()) {
+      Value number = k.add(k.thread(), i);
+      Value row = k.divFloor(number, tile.chunks()), chunk = k.rem(number, k.idx(tile.chunks()));
+      auto copy = [&] {
+        Value source = row, bytes = k.i32(kChunk);
+        if (last) {
+          source = k.min(row, last);
+          bytes = k.select(k.less(last, row), k.i32(0), bytes);
+        }
+        copyAsync(k, k.add(to, tile.offset(k, row, chunk)),
+                  k.add(from, k.add(k.mul(source, pitch * 2), k.mul(chunk, kChunk))), bytes);
+      };
+      if (i + threads() <= tile.rows * tile.chunks())
+        copy();
+      else
+        k.ifThen(k.less(row, k.idx(tile.rows)), copy);
+    }
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Tiles of keys
+  //===--------------------------------------------------------------------===//
+
+  /// A lane's part of o, then maximum and sum of its two rows.
+  int64_t sums() const { return width / kFragmentColumns * 4; }
+
+  SmallVector<Value> walk() {
+    Row first = rowAt(k.idx(0)), last = rowAt(k.idx(rows() - 1)); // what a row sees moves on with its query
+    Value from = k.divFloor(first.low, keysOfTile), to = k.divCeil(k.max(last.high, k.idx(0)), keysOfTile);
+    Value sinkTiles = k.idx(0);
+    if (op.getSinks()) {
+      Value all = k.divCeil(k.max(last.sinkEnd, k.idx(0)), keysOfTile);
+      sinkTiles = k.min(all, from);
+      to = k.max(to, all);
+    }
+    Value n = k.add(sinkTiles, k.max(k.idx(0), k.sub(to, from)));
+    auto tileOf = [&](Value i) { return k.select(k.less(i, sinkTiles), i, k.add(from, k.sub(i, sinkTiles))); };
+    auto stageOf = [&](Value i) { return k.add(stages, k.mul(k.rem(i, k.idx(kStages)), stageBytes())); };
+    firstRow = rowAt(firstOfWarp);
+    lastRow = rowAt(k.add(firstOfWarp, kFragmentRows - 1));
+    hides = hidesAny() ? Value() : hidesSome();
+    k.ifThen(k.less(k.idx(0), n), [&] { bring(tileOf(k.idx(0)), stageOf(k.idx(0))); });
+    commitCopies(k);
+    SmallVector<Value> initial(sums(), k.f32(0));
+    initial.append(2, k.f32(kNoKeys));
+    initial.append(2, k.f32(0));
+    return k.loop(k.idx(0), n, 1, initial, [&](Value i, ValueRange state) {
+      waitForCopies(k, 0);
+      k.barrier(); // the tile is there, and the one before is done with
+      Value next = k.add(i, 1);
+      k.ifThen(k.less(next, n), [&] { bring(tileOf(next), stageOf(next)); });
+      commitCopies(k);
+      return addTile(k.mul(tileOf(i), keysOfTile), stageOf(i), state);
+    });
+  }
+
+  SmallVector<Value> choice(Value condition, size_t n, function_ref<SmallVector<Value>()> then,
+                            function_ref<SmallVector<Value>()> otherwise) {
+    SmallVector<Type> types(n, k.b.getF32Type());
+    auto branch = scf::IfOp::create(k.b, k.loc, types, condition, /*withElse=*/true);
+    OpBuilder::InsertionGuard guard(k.b);
+    k.b.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(k.b, k.loc, then());
+    k.b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(k.b, k.loc, otherwise());
+    return branch.getResults();
+  }
+
+  Value exp2(Value x) {
+    return LLVM::CallIntrinsicOp::create(k.b, k.loc, k.b.getF32Type(),
+                                         k.b.getStringAttr("llvm.nvvm.ex2.approx.ftz.f32"), x)
+        .getResult(0);
+  }
+
+  SmallVector<Value> addTile(Value first, Value stage, ValueRange state) {
+    SmallVector<Value> scores = products(stage);
+    Value isMasked = k.isTrue(); // the same for all lanes of the warp
+    auto scored = [&](bool isEdge) {
+      SmallVector<Value> result;
+      for (auto [i, product] : llvm::enumerate(scores)) {
+        int64_t r = i % 4 / 2;
+        Value j = k.add(k.add(first, k.mul(inGroup, 2)), i / 4 * kFragmentColumns + i % 2);
+        result.push_back(score(k.mulf(product, scales[r]), mine[r], j, isEdge));
+      }
+      return result;
+    };
+    if (hides) {
+      Value outside = k.either(k.less(first, lastRow.low), k.less(firstRow.high, k.add(first, keysOfTile)));
+      isMasked = k.either(hides, outside);
+      scores = choice(isMasked, scores.size(), [&] { return scored(true); }, [&] { return scored(false); });
+    } else {
+      scores = scored(true);
+    }
+    SmallVector<Value> o(state.take_front(sums())), most, total;
+    for (int64_t r : {0, 1}) {
+      Value before = state[sums() + r], now = before, own = k.f32(0);
+      auto ofRow = [&](auto visit) {
+        for (size_t i = 0; i < scores.size(); ++i)
+          if (int64_t(i % 4 / 2) == r)
+            visit(scores[i]);
+      };
+      ofRow([&](Value &x) { now = k.maxf(x, now); });
+      for (int64_t mask : {1, 2})
+        now = k.maxf(now, k.shuffle(now, mask));
+      Value keep = exp2(k.subf(before, now));
+      ofRow([&](Value &x) {
+        x = exp2(k.subf(x, now));
+        own = k.addf(own, x);
+      });
+      most.push_back(now);
+      total.push_back(k.addf(k.mulf(state[sums() + 2 + r], keep), own));
+      for (int64_t i = 0; i < sums(); ++i)
+        if (i % 4 / 2 == r)
+          o[i] = k.mulf(o[i], keep);
+    }
+    addValues(k.add(stage, keyTile().bytes()), scores, isMasked, o);
+    o.append(most);
+    o.append(total);
+    return o;
+  }
+
+  /// S: for every 8 keys a C.
+  SmallVector<Value> products(Value stage) {
+    SmallVector<Value> result(keysOfTile / kFragmentColumns * 4, k.f32(0));
+    for (int64_t d = 0; d < depth; d += kFragmentDepth) {
+      SmallVector<SmallVector<Value>> b;
+      for (int64_t j = 0; j < keysOfTile; j += 16)
+        b.push_back(keyTile().loadB(k, stage, lane, d, j));
+      for (int64_t part = queryParts; part-- > 0;) { // small ones first
+        int64_t number = (part * depth + d) / kFragmentDepth;
+        SmallVector<Value> a = held.empty() ? loadQuery(part, d) : held[number];
+        for (size_t i = 0; i < 2 * b.size(); ++i)
+          multiply(k, keyType, a, ArrayRef(b[i / 2]).slice(i % 2 * 2, 2), MutableArrayRef(result).slice(4 * i, 4));
+      }
+    }
+    return result;
+  }
+
+  using Fragment = SmallVector<Value>;
+
+  void addValues(Value stage, ArrayRef<Value> weights, Value isMasked, MutableArrayRef<Value> o) {
+    SmallVector<SmallVector<Fragment>> p; // [16 keys][part]
+    for (int64_t j = 0; j < keysOfTile; j += 16) {
+      SmallVector<Fragment> &parts = p.emplace_back(weightParts, Fragment());
+      for (int64_t i = 0; i < 8; i += 2) {
+        ArrayRef<Value> pair = weights.slice(j / 2 + i, 2);
+        for (auto [part, word] : llvm::enumerate(split(k, valueType, pair[0], pair[1], weightParts)))
+          parts[part].push_back(word);
+      }
+    }
+    for (int64_t c = 0; c < width; c += 16) {
+      MutableArrayRef<Value> sums = o.slice(c / 2, 8);
+      SmallVector<Value> before(sums.begin(), sums.end());
+      SmallVector<Fragment> v;
+      for (int64_t j = 0; j < keysOfTile; j += 16)
+        v.push_back(valueTile().loadB(k, stage, lane, j, c));
+      addProducts(p, v, sums);
+      Value isNone = k.ifElse(
+          isMasked, isMasked.getType(), [&] { return someNaN(sums); },
+          [&] { return arith::ConstantIntOp::create(k.b, k.loc, 0, 1).getResult(); });
+      SmallVector<Value> chosen = choice(
+          isNone, 8, [&] { return addFinite(p, v, before); },
+          [&] { return SmallVector<Value>(sums.begin(), sums.end()); });
+      llvm::copy(chosen, sums.begin());
+    }
+  }
+
+  void addProducts(ArrayRef<SmallVector<Fragment>> p, ArrayRef<Fragment> v, MutableArrayRef<Value> sums) {
+    for (auto [parts, b] : llvm::zip(p, v))
+      for (const Fragment &a : llvm::reverse(parts))
+        for (int64_t i : {0, 1})
+          multiply(k, valueType, a, ArrayRef(b).slice(2 * i, 2), sums.slice(4 * i, 4));
+  }
+
+  /// In some lane of the warp.
+  Value someNaN(ArrayRef<Value> values) {
+    Value all = values[0];
+    for (Value value : values.drop_front())
+      all = k.addf(all, value);
+    Value own = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::UNO, all, all);
+    return NVVM::VoteSyncOp::create(k.b, k.loc, k.b.getI1Type(), k.i32(-1), own, NVVM::VoteSyncKind::any);
+  }
+
+  /// A word whose halves are what `map` makes of those of another.
+  Value mapHalves(Value word, function_ref<Value(Value)> map) {
+    Value low = map(arith::AndIOp::create(k.b, k.loc, word, k.i32(0xffff)));
+    Value high = map(arith::ShRUIOp::create(k.b, k.loc, word, k.i32(16)));
+    return arith::OrIOp::create(k.b, k.loc, low, arith::ShLIOp::create(k.b, k.loc, high, k.i32(16)));
+  }
+
+  /// The products of what is finite; then, for each row, infinity where some key with a weight has it.
+  SmallVector<Value> addFinite(ArrayRef<SmallVector<Fragment>> p, ArrayRef<Fragment> v, SmallVector<Value> sums) {
+    const int32_t exponent = valueType.isBF16() ? 0x7f80 : 0x7c00, one = valueType.isBF16() ? 0x3f80 : 0x3c00;
+    auto absolute = [&](Value half) { return arith::AndIOp::create(k.b, k.loc, half, k.i32(0x7fff)).getResult(); };
+    auto isFinite = [&](Value half) { return k.less(absolute(half), k.i32(exponent)); };
+    SmallVector<Fragment> finite(v);
+    for (Fragment &words : finite)
+      for (Value &word : words)
+        word = mapHalves(word, [&](Value half) { return k.select(isFinite(half), half, k.i32(0)); });
+    addProducts(p, finite, sums);
+    SmallVector<SmallVector<Fragment>> counts; // 1 where P is not 0
+    for (const SmallVector<Fragment> &parts : p) {
+      Fragment &a = counts.emplace_back(1, parts[0])[0];
+      for (Value &word : a)
+        word = mapHalves(word, [&](Value half) { return k.select(k.less(k.i32(0), half), k.i32(one), k.i32(0)); });
+    }
+    for (int64_t isNegative : {0, 1}) { // NaN is both infinities
+      SmallVector<Fragment> signs(v);
+      for (Fragment &words : signs)
+        for (Value &word : words)
+          word = mapHalves(word, [&](Value half) {
+            Value isNaN = k.less(k.i32(exponent), absolute(half));
+            Value isIt = k.either(isNaN, k.equal(half, k.i32(exponent | isNegative << 15)));
+            return k.select(isIt, k.i32(one), k.i32(0));
+          });
+      SmallVector<Value> found(8, k.f32(0));
+      addProducts(counts, signs, found);
+      for (auto [sum, n] : llvm::zip(sums, found)) {
+        Value isFound = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OGT, n, k.f32(0));
+        Value infinity = k.f32((isNegative ? -1 : 1) * std::numeric_limits<double>::infinity());
+        sum = k.select(isFound, k.addf(sum, infinity), sum);
+      }
+    }
+    return sums;
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Results
+  //===--------------------------------------------------------------------===//
+
+  void finish(ArrayRef<Value> state) {
+    const bool isZero = op.getMaskedRows() == attn::MaskedRows::zero;
+    for (int64_t r : {0, 1}) {
+      const Row &row = mine[r];
+      Value sum = state[sums() + 2 + r];
+      for (int64_t mask : {1, 2})
+        sum = k.addf(sum, k.shuffle(sum, mask));
+      Total total = totalOf(row, state[sums() + r], sum);
+      for (int64_t i = 0; i < sums(); ++i) {
+        if (i % 4 / 2 != r)
+          continue;
+        Value column = k.add(k.mul(inGroup, 2), i / 4 * kFragmentColumns + i % 2);
+        Value isWritten = k.both(row.isInside, k.less(column, k.idx(headDimV)));
+        if (!isZero)
+          isWritten = k.both(isWritten, isNot(total.isEmpty));
+        k.ifThen(isWritten,
+                 [&] { writeOut(k.select(total.isEmpty, k.f32(0), k.mulf(state[i], total.scale)), row, column); });
+      }
+      if (!isZero)
+        k.ifThen(k.both(row.isInside, total.isEmpty), [&] {
+          k.loop(inGroup, k.idx(headDimV), 4,
+                 [&](Value column) { writeOut(ofAllValues(total.isEmpty, column), row, column); });
+        });
+      if (op.getLseInit())
+        k.ifThen(k.both(row.isInside, k.equal(inGroup, k.idx(0))), [&] { writeLse(total, row); });
+    }
+  }
+
+  Value isNot(Value truth) { return arith::XOrIOp::create(k.b, k.loc, truth, k.isTrue()); }
+
+  static constexpr int64_t kRowsAtOnce = 4; // queries on their way to shared memory
+  int64_t depth;                            // head_dim, in whole fragments
+  Type keyType, valueType;
+  int64_t queryParts, weightParts, warps = 0, keysOfTile = 0;
+  bool isScaled;
+  Value lane, group, inGroup, firstOfWarp, queryMemory, stages, factors, hides;
+  Row firstRow, lastRow; // of the warp
+  SmallVector<Row> mine; // the lane's
+  SmallVector<Value> scales;
+  SmallVector<SmallVector<Value>> held; // fragments of the queries, [part][16 of depth]
+};
+} // namespace
+
+bool canAttendOnTensorCores(Kernel &k) { return TensorAttention(k).choose(); }
+
+Error emitAttentionOnTensorCores(Kernel &k) {
+  TensorAttention attention(k);
+  attention.choose();
+  return attention.emit();
+}
+
+} // namespace attnc::cuda
