@@ -1,11 +1,9 @@
-//===- Linear.cpp - Products with weights on ordinary cores -----------------------------------------------===//
-//
-//   weight f32     [panels, K, 16]
-//   weight 16-bit  [panels, ⌈K/2⌉, 16, 2]
+//===- Linear.cpp - Products on ordinary cores: experts', and with weights that are not packed ------------===//
 //
 //===------------------------------------------------------------------------------------------------------===//
 #include "backends/cuda/Linear.h"
 #include "backends/cuda/Emitters.h"
+#include "passes/Signature.h"
 
 namespace attnc::cuda {
 using llvm::Error;
@@ -85,7 +83,7 @@ SmallVector<Value> ProductTile::sum(int64_t k, function_ref<Value(int64_t, Value
 
 Error emitLinear(Kernel &e) {
   auto op = cast<attn::LinearOp>(e.op());
-  if (MemRefType weight = typeOf(op.getWeight()); weight.getRank() == 4 && weight.getElementType().isBF16()) {
+  if (rankOf(op.getWeight()) > 2 && !isPairs(typeOf(op.getInput()))) {
     emitMatrixProduct(e);
     return Error::success();
   }

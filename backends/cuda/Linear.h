@@ -37,7 +37,7 @@ private:
   Value a, w; // [k, row] and [k, column] of a step
 };
 
-/// attn.linear with packed bf16 weights: MatrixProduct.cpp.
+/// attn.linear with packed weights: MatrixProduct.cpp.
 void emitMatrixProduct(Kernel &e);
 
 } // namespace attnc::cuda

@@ -1,24 +1,26 @@
 # REQUIRES: cuda-emulator
 # UNSUPPORTED: asan
 # RUN: %python %s
-"""Products with bf16 weights on tensor cores, emulated: as exact as in f32, and the same bits for few and for many rows."""
+"""Products with packed weights on tensor cores, emulated: as exact as in f32, and the same bits for few and for many rows."""
 import numpy as np
 
 from harness import Model, Module, Report, compile_module, tensor
 
-SHAPES = [(24, 40), (64, 128), (33, 17), (31, 1), (96, 200), (128, 130)]  # K, N: whole steps of 32 k, panels, tiles, and others
+# K, N: whole rounds of 32 k, panels, tiles, and others; ranges of one round and of several, with and without a rest.
+SHAPES = [(24, 40), (64, 128), (33, 17), (31, 1), (96, 200), (128, 130), (580, 19), (1030, 33)]
+CASES = [(k, n, "bf16") for k, n in SHAPES] + [(k, n, dtype) for dtype in ("f16", "f32") for k, n in [(33, 17), (580, 40)]]
 report = Report("cuda_products")
 random = report.random
 module, weights = Module(), []
-for i, (k, n) in enumerate(SHAPES):
-    weights.append(module.weight("w%d" % i, random.standard_normal((k, n)) / np.sqrt(k), "bf16"))
+for i, (k, n, dtype) in enumerate(CASES):
+    weights.append(module.weight("w%d" % i, random.standard_normal((k, n)) / np.sqrt(k), dtype))
     x, y = tensor(("?", "?", k)), tensor(("?", "?", n))
     module.entry("f%d" % i, [("x", x, ["batch", "seq"])], [("y", y, "%y")],
-                 "%%y = attn.linear %%x, %%w%d : (%s, %s) -> %s" % (i, x, tensor((k, n), "bf16"), y), weights=["w%d" % i])
+                 "%%y = attn.linear %%x, %%w%d : (%s, %s) -> %s" % (i, x, tensor((k, n), dtype), y), weights=["w%d" % i])
 with Model(compile_module(module, "--target=cuda")) as model:
-    for i, ((k, n), weight) in enumerate(zip(SHAPES, weights)):
+    for i, ((k, n, dtype), weight) in enumerate(zip(CASES, weights)):
         for batch, seq in [(1, 1), (2, 8), (1, 17), (3, 23), (1, 64), (1, 130)]:
-            label = "%dx%d, %d x %d rows" % (k, n, batch, seq)
+            label = "%s %dx%d, %d x %d rows" % (dtype, k, n, batch, seq)
             x = random.standard_normal((batch, seq, k)).astype(np.float32) * 1e3
             y = model.run("f%d" % i, {"x": x})["y"]
             report.close(label, y, x.astype(np.float64) @ weight.astype(np.float64), 2e-6)
@@ -26,6 +28,6 @@ with Model(compile_module(module, "--target=cuda")) as model:
         x = np.ones((1, 20, k), np.float32)
         x[0, 3, 0], x[0, 4, 0] = np.inf, np.nan
         y = model.run("f%d" % i, {"x": x})["y"][0]
-        report.equal("%dx%d: infinity" % (k, n), y[3], np.inf * np.sign(weight[0]))
-        report.expect("%dx%d: NaN, in its row" % (k, n), np.isnan(y[4]).all() and np.isfinite(y[5:]).all(), "got %s" % y[4:6])
+        report.equal("%s %dx%d: infinity" % (dtype, k, n), y[3], np.inf * np.sign(weight[0]))
+        report.expect("%s %dx%d: NaN, in its row" % (dtype, k, n), np.isnan(y[4]).all() and np.isfinite(y[5:]).all(), "got %s" % y[4:6])
 report.finish()
