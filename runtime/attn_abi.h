@@ -59,10 +59,9 @@ typedef struct attn_error {
  * two tasks that run at the same time have different workers. Returns 0, or non-zero to stop the run. */
 typedef int32_t (*attn_task_fn)(void *arg, int64_t task, uint32_t worker);
 
-/* An external function named by a model (attn.external), with the host's ctx. It fills the outputs, which hold
- * anything, from the inputs; every tensor has strides and an alignment of its elements. Returns 0, or non-zero to stop
- * the run. Runs on the thread of run or, with ATTN_HOST_GANG, on that of one of its tasks; it may not call
- * parallel_for. */
+/* An external function named by a model (attn.external), with the host's ctx. It fills the outputs, which hold anything, from
+ * the inputs; every tensor has strides and an alignment of its elements. Returns 0, or non-zero to stop the run. Runs on the
+ * thread of run or, with ATTN_HOST_GANG, on that of one of its tasks; it may not call parallel_for. */
 typedef int32_t (*attn_external_fn)(void *ctx, const DLTensor *const *in, uint32_t n_in, DLTensor *const *out,
                                     uint32_t n_out);
 
@@ -78,9 +77,9 @@ typedef struct attn_op_info {
 } attn_op_info;
 
 enum attn_host_flags {
-  /* Up to `workers` tasks of one parallel_for run at the same time for certain, each on a CPU of its own. A file may
-   * then make a whole run one parallel_for of `workers` tasks, which spin between ops; span, op and poll are called
-   * inside one of them, and parallel_for not again until it has returned. */
+  /* Up to `workers` tasks of one parallel_for run at the same time for certain, each on a CPU of its own. A file may then
+   * make a whole run one parallel_for of `workers` tasks, which spin between ops; span, op and poll are called inside one
+   * of them, and parallel_for not again until it has returned. */
   ATTN_HOST_GANG = 1u
 };
 
@@ -98,7 +97,7 @@ typedef struct attn_host {
   /* Runs fn(arg, 0..tasks-1, worker), any order, any thread, returns when all are done. A non-zero result of
    * any task is returned (remaining tasks may be skipped). NULL: the caller's thread runs all tasks. */
   int32_t (*parallel_for)(void *ctx, int64_t tasks, attn_task_fn fn, void *arg);
-  void (*log)(void *ctx, int32_t level, const char *text);                       /* level 0 error .. 3 debug */
+  void (*log)(void *ctx, int32_t level, const char *text);                 /* level 0 error .. 3 debug */
   void (*span)(void *ctx, const char *op, attn_span_phase phase, int64_t tasks); /* around every op; profiling */
   int32_t (*poll)(void *ctx, uint64_t done, uint64_t total); /* between ops; non-zero cancels the run */
   attn_external_fn (*resolve)(void *ctx, const char *name);  /* external functions, at open */
@@ -121,17 +120,16 @@ enum attn_tensor_flags {
   ATTN_TENSOR_OPTIONAL = 1u, /* may be left out (NULL) */
   ATTN_TENSOR_STRIDED = 2u,  /* strides may be any that are not negative, with 1 as the last; else they are compact.
                                 A dimension of size 1 may always have any stride */
-  ATTN_TENSOR_CROSS_MASK =
-      4u,                /* the tokens where it is not zero, all if it is left out, go to the cross part of the slot */
-  ATTN_TENSOR_INT32 = 8u /* may be given as int32, too; needs more workspace (call_workspace_bytes) */
+  ATTN_TENSOR_CROSS_MASK = 4u, /* the tokens where it is not zero, all if it is left out, go to the cross part of the slot */
+  ATTN_TENSOR_INT32 = 8u     /* may be given as int32, too; needs more workspace (call_workspace_bytes) */
 };
 
 #define ATTN_MAX_RANK 8
 typedef struct attn_tensor_info {
-  const char *name; /* Hugging Face's name where there is one: "input_ids", "logits" */
+  const char *name;           /* Hugging Face's name where there is one: "input_ids", "logits" */
   DLDataType dtype;
-  uint32_t flags;              /* attn_tensor_flags */
-  int32_t rank;                /* <= ATTN_MAX_RANK */
+  uint32_t flags;             /* attn_tensor_flags */
+  int32_t rank;               /* <= ATTN_MAX_RANK */
   int64_t dims[ATTN_MAX_RANK]; /* >= 0: static size; < 0: dimension number -1 - dims[i] of the entry */
 } attn_tensor_info;
 
@@ -148,9 +146,9 @@ typedef struct attn_entry {
 /* Besides the tokens of its own, a slot of a model with an encoder holds a cross part: keys and values of the encoder's
  * output, computed once per sequence by one entry ("encode") and read by others. */
 enum attn_state_use {
-  ATTN_STATE_APPENDS = 1u, /* appends `seq` tokens to each slot */
+  ATTN_STATE_APPENDS = 1u,     /* appends `seq` tokens to each slot */
   ATTN_STATE_READS_CROSS = 2u,
-  ATTN_STATE_FILLS_CROSS = 4u /* appends to the cross part, which must be empty: ATTN_CACHE_FULL if it is not */
+  ATTN_STATE_FILLS_CROSS = 4u  /* appends to the cross part, which must be empty: ATTN_CACHE_FULL if it is not */
 };
 
 typedef struct attn_variant {
@@ -162,11 +160,11 @@ typedef struct attn_state attn_state; /* cached sequences, in memory the caller 
 
 typedef struct attn_open_options {
   uint32_t size;
-  const char *variant; /* NULL: the best one this CPU runs */
-  const void *weights; /* weights that lie beside the file, mapped or read by the caller; 64-byte aligned.
-                          NULL: the weights inside the file */
+  const char *variant;    /* NULL: the best one this CPU runs */
+  const void *weights;    /* weights that lie beside the file, mapped or read by the caller; 64-byte aligned.
+                             NULL: the weights inside the file */
   uint64_t weights_bytes;
-  DLDevice device; /* {kDLCPU, 0} for CPU files */
+  DLDevice device;        /* {kDLCPU, 0} for CPU files */
 } attn_open_options;
 
 typedef struct attn_call {
@@ -179,16 +177,16 @@ typedef struct attn_call {
   const int32_t *slots;      /* [batch]: batch row r works on slot slots[r] (all different); NULL: slot r */
   void *workspace;           /* 64-byte aligned; contents are scratch */
   uint64_t workspace_bytes;  /* at least call_workspace_bytes(model, entry, this) */
-  void *stream; /* device queue, for CUDA a CUstream: the run comes after what it has, and what it gets then after
-                   the run. NULL: the run is finished on return. CPU files ignore it */
+  void *stream;              /* device queue, for CUDA a CUstream: the run comes after what it has, and what it gets then
+                                after the run. NULL: the run is finished on return. CPU files ignore it */
 } attn_call;
 
 /* A slot's tokens lie in pages, which slots may share. docs/caches.md shows what can be built from this. */
 typedef enum attn_state_verb {
   ATTN_STATE_LENGTH = 0,   /* *result = tokens held by `slot`, without the cross part */
-  ATTN_STATE_TRUNCATE = 1, /* keep the first `value` tokens of `slot` and its cross part. Pages beyond become free, but
-                              for a pool's. ATTN_RANGE when a model with windows has written over the older ones that
-                              the next run would read */
+  ATTN_STATE_TRUNCATE = 1, /* keep the first `value` tokens of `slot` and its cross part. Pages beyond become free, but for a
+                              pool's. ATTN_RANGE when a model with windows has written over the older ones that the
+                              next run would read */
   ATTN_STATE_COPY = 2,     /* `slot` becomes an independent copy of slot `value`; not in a pool */
   ATTN_STATE_FORK = 3,     /* `slot` becomes a copy of slot `value` that shares its pages. A run copies a page before it
                               writes into one that is shared, so neither slot sees the other's tokens; not in a pool */
@@ -202,8 +200,8 @@ typedef enum attn_state_verb {
   ATTN_STATE_CROSS_LENGTH = 9 /* *result = tokens in the cross part of `slot` */
 } attn_state_verb;
 
-/* A file that travels inside the model file, as it was (attnc --tokenizer): what a program needs besides the entries to
- * turn text into their inputs. */
+/* A file that travels inside the model file, as it was (attnc --tokenizer): what a program needs besides the entries to turn
+ * text into their inputs. */
 typedef struct attn_embedded_file {
   const char *name; /* "tokenizer.json": its path in the directory */
   const void *data;
@@ -213,16 +211,16 @@ typedef struct attn_embedded_file {
 /* The table that attn_query returns: constant data in the model file. */
 typedef struct attn_library {
   uint32_t size;
-  uint32_t abi;         /* ATTN_ABI_VERSION the file was built with */
-  const char *name;     /* model name */
-  const char *build_id; /* 32 hex digits: depends on the model, the weights' layout and the compiler */
-  const char *json;     /* metadata as one JSON object: entries, dims, generation defaults, build flags */
+  uint32_t abi;          /* ATTN_ABI_VERSION the file was built with */
+  const char *name;      /* model name */
+  const char *build_id;  /* 32 hex digits: depends on the model, the weights' layout and the compiler */
+  const char *json;      /* metadata as one JSON object: entries, dims, generation defaults, build flags */
   uint32_t n_variants, n_entries;
   const attn_variant *variants; /* best first */
   const attn_entry *entries;
-  uint64_t weights_bytes;   /* packed weights, including their 64-byte header; 0: none */
-  const void *weights;      /* inside the file; NULL: beside it (weights_file) */
-  const char *weights_file; /* file name, relative to the model file, of weights beside it; or NULL */
+  uint64_t weights_bytes;       /* packed weights, including their 64-byte header; 0: none */
+  const void *weights;          /* inside the file; NULL: beside it (weights_file) */
+  const char *weights_file;     /* file name, relative to the model file, of weights beside it; or NULL */
 
   /* Chooses a variant, checks the weights' header, resolves external functions. options may be NULL. */
   int32_t (*open)(const attn_host *host, const attn_open_options *options, attn_model **model, attn_error *error);
@@ -240,16 +238,18 @@ typedef struct attn_library {
   /* Memory for `slots` sequences of up to `capacity` tokens in pages of `page` tokens (a multiple of 64;
    * 0: chosen by the file). 0 with `error` set when out of bounds or when the model has no state. A model whose
    * attention has a window everywhere needs memory for that window only, whatever the capacity. Where there is a cross
-   * part it is as long as the longest `seq` of the entry that fills it or, if that has no bound, `capacity`. state_init
-   * does not touch the pages; memory that the sequences do not reach stays untouched. */
-  uint64_t (*state_bytes)(const attn_model *model, uint32_t slots, uint64_t capacity, uint32_t page, attn_error *error);
+   * part it is as long as the longest `seq` of the entry that fills it or, if that has no bound, `capacity`. state_init does
+   * not touch the pages; memory that the sequences do not reach stays untouched. */
+  uint64_t (*state_bytes)(const attn_model *model, uint32_t slots, uint64_t capacity, uint32_t page,
+                          attn_error *error);
   int32_t (*state_init)(const attn_model *model, void *memory, uint64_t bytes, uint32_t slots, uint64_t capacity,
                         uint32_t page, attn_state **state, attn_error *error);
   /* Takes up a state copied or restored byte for byte into `memory` (64-byte aligned): checks that it was
    * made by this build and that every length and page number is in range. */
-  int32_t (*state_attach)(const attn_model *model, void *memory, uint64_t bytes, attn_state **state, attn_error *error);
-  int32_t (*state_op)(const attn_model *model, attn_state *state, attn_state_verb verb, uint32_t slot, int64_t value,
-                      int64_t *result, attn_error *error);
+  int32_t (*state_attach)(const attn_model *model, void *memory, uint64_t bytes, attn_state **state,
+                          attn_error *error);
+  int32_t (*state_op)(const attn_model *model, attn_state *state, attn_state_verb verb, uint32_t slot,
+                      int64_t value, int64_t *result, attn_error *error);
 
   /* Runs one entry. Everything is checked before anything is written; when the result is not ATTN_OK the
    * outputs' contents are unspecified and the state's lengths are unchanged. */
@@ -258,8 +258,8 @@ typedef struct attn_library {
   /* ---- Fields below are present when `size` says so ---- */
 
   /* A pool is a state of `pages` physical pages, 0 to pages - 1, that the host hands out itself, to any slot and in any
-   * order. Sizes, runs, lengths and attach are those of other states; a page never moves. Not for models with a cross
-   * part (ATTN_UNSUPPORTED). */
+   * order. Sizes, runs, lengths and attach are those of other states; a page never moves. Not for models with a cross part
+   * (ATTN_UNSUPPORTED). */
   uint64_t (*pool_bytes)(const attn_model *model, uint32_t slots, uint64_t capacity, uint32_t page, uint32_t pages,
                          attn_error *error);
   int32_t (*pool_init)(const attn_model *model, void *memory, uint64_t bytes, uint32_t slots, uint64_t capacity,
@@ -271,9 +271,9 @@ typedef struct attn_library {
   int32_t (*pool_map)(const attn_model *model, attn_state *state, uint32_t slot, const int32_t *pages, uint32_t n,
                       int64_t length, attn_error *error);
 
-  /* Bytes of workspace for exactly this call, or 0 with `error` set when run would refuse its inputs or outputs: those
-   * of workspace_bytes for its dimensions, and of each output left out and each input given as int32 in the declared
-   * type, rounded up to 64. */
+  /* Bytes of workspace for exactly this call, or 0 with `error` set when run would refuse its inputs or outputs: those of
+   * workspace_bytes for its dimensions, and of each output left out and each input given as int32 in the declared type,
+   * rounded up to 64. */
   uint64_t (*call_workspace_bytes)(const attn_model *model, uint32_t entry, const attn_call *call, attn_error *error);
 
   uint32_t n_files;
@@ -289,9 +289,9 @@ const attn_library *attn_query(uint32_t max_abi);
 #define ATTN_WEIGHTS_MAGIC 0x3157544e4e545441ull /* "ATTNNTW1" */
 typedef struct attn_weights_header {
   uint64_t magic;
-  uint64_t bytes;    /* whole segment, header included */
-  char build_id[32]; /* of the model file, not NUL-terminated */
-  uint64_t hash;     /* xxh3-64 of everything after the header; checked by `attn-run --verify` only */
+  uint64_t bytes;      /* whole segment, header included */
+  char build_id[32];   /* of the model file, not NUL-terminated */
+  uint64_t hash;       /* xxh3-64 of everything after the header; checked by `attn-run --verify` only */
   uint64_t reserved;
 } attn_weights_header;
 

@@ -1,5 +1,4 @@
-/* NoDevice.c: a model file whose ops all run on the host. One with launches has other definitions:
- * backends/halide/support. */
+/* NoDevice.c: a model file whose ops all run on the host. One with launches has other definitions: backends/halide/support. */
 #include "Support.h"
 
 #define WEAK __attribute__((weak))

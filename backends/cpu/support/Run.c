@@ -46,7 +46,8 @@ static int32_t too_large(const attn_entry *entry, attn_error *error) {
   return end(&t);
 }
 
-uint64_t attn_library_workspace_bytes(const attn_model *model, uint32_t index, const int64_t *dims, attn_error *error) {
+uint64_t attn_library_workspace_bytes(const attn_model *model, uint32_t index, const int64_t *dims,
+                                      attn_error *error) {
   const attn_entry *entry = find_entry(model, index, error);
   if (!entry)
     return 0;
@@ -229,9 +230,8 @@ static uint32_t begin_part(const attn_entry *entry, const attn_call *call, int c
 /* The pages that a run has appended to, from a device. */
 static void fetch_pages(context *ctx, int cross, int64_t row, int64_t tokens) {
   const attn_state *s = ctx->state;
-  const int32_t *table =
-      state_rows(s) + (cross ? (uint64_t)s->slots * s->pages_per_slot + (uint64_t)row * s->cross_places
-                             : (uint64_t)row * s->pages_per_slot);
+  const int32_t *table = state_rows(s) + (cross ? (uint64_t)s->slots * s->pages_per_slot + (uint64_t)row * s->cross_places
+                                                : (uint64_t)row * s->pages_per_slot);
   int64_t past = state_past(s)[(cross ? s->slots : 0) + row];
   for (int64_t i = past / s->page; tokens && i * s->page < past + tokens; ++i)
     device_fetch_page(ctx, state_pages(s) + (uint64_t)table[i] * state_page_bytes(s));
@@ -285,8 +285,7 @@ static int32_t check_workspace(const attn_entry *entry, const attn_call *call, u
   return end(&t);
 }
 
-/* Bytes of the call's workspace, of which the first `own` are the entry's; 0 with the error set, whose code is in
- * *status. */
+/* Bytes of the call's workspace, of which the first `own` are the entry's; 0 with the error set, whose code is in *status. */
 static uint64_t call_bytes(const attn_model *model, uint32_t index, const attn_call *call, const int64_t *dims,
                            uint64_t *own, int32_t *status, attn_error *error) {
   attn_error local; /* workspace_bytes returns its code only there */

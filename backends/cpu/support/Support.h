@@ -13,30 +13,31 @@
 extern const attn_model_descriptor attn_descriptor; /* attnc writes it */
 
 struct attn_model {
-  attn_host host;               /* a copy; fields the host does not know are 0 */
-  const char *variant;          /* name of the one chosen */
-  const attn_code *code;        /* [n_entries] of that variant */
-  const void *weights;          /* attn_weights_header and what follows; NULL: none */
-  void *device;                 /* what device_open left */
+  attn_host host;      /* a copy; fields the host does not know are 0 */
+  const char *variant; /* name of the one chosen */
+  const attn_code *code; /* [n_entries] of that variant */
+  const void *weights; /* attn_weights_header and what follows; NULL: none */
+  void *device;        /* what device_open left */
   attn_external_fn externals[]; /* as attn_descriptor's */
 };
 
-/* A state holds sequences: one per slot and then, where the model has a cross cache, another one per slot, its cross
- * part (cross_of). The header is followed by int32 lengths[sequences]        tokens reach[sequences]          positions
- * that were written since the sequence was last empty, from 0; >= length table[sequences][places]  physical pages, -1:
- * none. First those that hold something. cross_places in a cross part counts[pages]             of each physical page
- * in the table; 0: free past[sequences], rows[sequences][pages_per_slot or cross_places]: lengths and pages by position
- * of the batch that runs; scratch then, aligned to 64, the pages. Position-independent: it may be copied or saved as
- * bytes.
+/* A state holds sequences: one per slot and then, where the model has a cross cache, another one per slot, its cross part
+ * (cross_of). The header is followed by int32
+ *   lengths[sequences]        tokens
+ *   reach[sequences]          positions that were written since the sequence was last empty, from 0; >= length
+ *   table[sequences][places]  physical pages, -1: none. First those that hold something. cross_places in a cross part
+ *   counts[pages]             of each physical page in the table; 0: free
+ *   past[sequences], rows[sequences][pages_per_slot or cross_places]: lengths and pages by position of the batch that
+ *                             runs; scratch
+ * then, aligned to 64, the pages. Position-independent: it may be copied or saved as bytes.
  *
- * A sequence's i-th page, the positions i*page and up, has its own place in the table (place_of) or, in a ring, takes
- * turns with others. Without a pool there is a physical page for every place of every sequence: none is ever lacking.
- */
+ * A sequence's i-th page, the positions i*page and up, has its own place in the table (place_of) or, in a ring, takes turns
+ * with others. Without a pool there is a physical page for every place of every sequence: none is ever lacking. */
 struct attn_state {
   uint64_t magic;
   char build_id[32];
-  uint64_t bytes;          /* of the whole state */
-  uint64_t capacity;       /* tokens per slot */
+  uint64_t bytes;    /* of the whole state */
+  uint64_t capacity; /* tokens per slot */
   uint32_t slots, page;    /* tokens of a page */
   uint32_t pages_per_slot; /* ⌈capacity/page⌉ */
   uint32_t places;         /* <= pages_per_slot; less: a ring behind the pages of the sinks */
@@ -44,11 +45,10 @@ struct attn_state {
   uint32_t pooled;         /* 1: the host hands the pages out (pool_map) */
   uint32_t first_free;     /* no page before it is free */
   uint32_t cross_places;   /* pages of a cross part; 0: there is none */
-  uint64_t stamp; /* another one when others than runs have written into the pages: a device's copy of them is old */
+  uint64_t stamp;          /* another one when others than runs have written into the pages: a device's copy of them is old */
 };
 
-/* Errors: `begin` clears the message and sets the code, `put…` append to it, `end` terminates it and returns the code.
- */
+/* Errors: `begin` clears the message and sets the code, `put…` append to it, `end` terminates it and returns the code. */
 typedef struct text {
   char *data;
   size_t size, capacity; /* capacity leaves room for the terminator; 0: nowhere to write */
@@ -97,8 +97,7 @@ uint64_t held_places(const attn_state *s, uint32_t sequence);
 int32_t check_state(const attn_state *s, attn_error *error);
 
 /* Around a run that appends `tokens` >= 0 to a sequence. check: whether the host mapped the pages it needs (pools).
- * begin: makes the pages that it writes the sequence's own, and gathers row `row`; cannot fail. end: commits or takes
- * back. */
+ * begin: makes the pages that it writes the sequence's own, and gathers row `row`; cannot fail. end: commits or takes back. */
 int32_t check_pages(const attn_entry *entry, const attn_state *s, uint32_t slot, int64_t tokens, attn_error *error);
 void begin_append(attn_state *s, uint32_t sequence, int64_t tokens, int64_t row);
 void end_append(attn_state *s, uint32_t sequence, int64_t tokens, int succeeded);
@@ -110,8 +109,8 @@ typedef struct memref {
 } memref;
 void describe(memref *m, void *data, int32_t rank, const int64_t *sizes, const int64_t *strides);
 
-/* Bytes of workspace besides the entry's own: for inputs given as int32 and outputs left out, all of which were
- * checked. UINT64_MAX: too many. */
+/* Bytes of workspace besides the entry's own: for inputs given as int32 and outputs left out, all of which were checked.
+ * UINT64_MAX: too many. */
 uint64_t extra_bytes(const attn_entry *entry, const attn_call *call, const int64_t *dims);
 /* Inputs, then outputs; `extra` is that part of the workspace, and `shadows` what device_begin made. */
 void describe_tensors(const attn_entry *entry, const attn_call *call, const DLTensor *shadows, const int64_t *dims,
@@ -130,13 +129,13 @@ typedef struct gang gang;
 typedef struct context {
   const attn_model *model;
   const attn_host *host;
-  attn_error *error;       /* written by whoever sets status first; may be NULL */
-  uint64_t done, total;    /* ops */
-  int32_t status;          /* sticky; atomic */
-  gang *gang;              /* NULL: every op is a parallel_for */
-  memory_range workspace;  /* the entry's own */
+  attn_error *error;    /* written by whoever sets status first; may be NULL */
+  uint64_t done, total; /* ops */
+  int32_t status;       /* sticky; atomic */
+  gang *gang;           /* NULL: every op is a parallel_for */
+  memory_range workspace; /* the entry's own */
   const attn_state *state; /* NULL: none */
-  void *stream;            /* the caller's device queue; NULL: the run is finished on return */
+  void *stream;           /* the caller's device queue; NULL: the run is finished on return */
 } context;
 
 typedef void (*kernel_fn)(void *arg, int64_t task, int64_t worker);
@@ -162,8 +161,8 @@ void run_tasks(context *ctx, kernel_fn kernel, void *arg, int64_t count, const c
 
 /* What a device's support code defines (backends/device, halide, cuda); NoDevice.c does nothing. */
 
-/* Ops that a device computes. tensors: the inputs of `pipeline`, then what it writes; in a scalar, of rank 0, data
- * points at the value. A pipeline is a function of Halide's with 8-byte arguments: 0, or it failed. */
+/* Ops that a device computes. tensors: the inputs of `pipeline`, then what it writes; in a scalar, of rank 0, data points at
+ * the value. A pipeline is a function of Halide's with 8-byte arguments: 0, or it failed. */
 typedef int (*pipeline_fn)(void **args);
 void attn_launch(context *ctx, pipeline_fn pipeline, const DLTensor *tensors, int32_t inputs, int32_t inits,
                  const char *op, int64_t flop, int64_t bytes);
@@ -176,11 +175,10 @@ int32_t device_open(attn_model *model, DLDevice device, attn_error *error);
 void device_close(attn_model *model);
 /* Whether a tensor of a call may be in this memory. */
 int device_holds(DLDevice device);
-/* Before a run. A tensor of the call in the device's memory, the i-th of inputs and outputs, gets a place in the
- * host's: shadows[i]. Status of the run. */
+/* Before a run. A tensor of the call in the device's memory, the i-th of inputs and outputs, gets a place in the host's:
+ * shadows[i]. Status of the run. */
 int32_t device_begin(context *ctx, const attn_entry *entry, const attn_call *call, DLTensor *shadows);
-/* After a run, for each page of the state that it wrote to, then for all of it: what it wrote is in the host's memory.
- */
+/* After a run, for each page of the state that it wrote to, then for all of it: what it wrote is in the host's memory. */
 void device_fetch_page(context *ctx, char *page);
 void device_finish(context *ctx);
 /* A number that no state has had: for attn_state.stamp. */

@@ -1,5 +1,5 @@
-/* Tensors.c: the caller's tensors as generated code expects them. What it expects and the caller did not give, int64 in
- * place of int32 and the memory of outputs that are not wanted, lies behind the entry's own workspace. */
+/* Tensors.c: the caller's tensors as generated code expects them. What it expects and the caller did not give, int64 in place of
+ * int32 and the memory of outputs that are not wanted, lies behind the entry's own workspace. */
 #include "Support.h"
 
 /* strides NULL: compact. The stride of a dimension of size 1 is never the caller's. */
@@ -80,8 +80,7 @@ void describe_tensors(const attn_entry *entry, const attn_call *call, const DLTe
       tensor = &shadows[i];
     if (is_input && !tensor) {
       describe(m, NULL, info->rank, NULL, NULL);
-    } else if (tensor &&
-               !(is_input && is_narrow(info, tensor))) { /* strides that may not be the caller's were checked */
+    } else if (tensor && !(is_input && is_narrow(info, tensor))) { /* strides that may not be the caller's were checked */
       describe(m, (char *)tensor->data + tensor->byte_offset, info->rank, tensor->shape,
                info->flags & ATTN_TENSOR_STRIDED ? tensor->strides : NULL);
     } else {

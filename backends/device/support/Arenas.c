@@ -209,20 +209,16 @@ static arena *place(launch *l, memory_range region, memory_range joined, int is_
   const context *ctx = l->ctx;
   arena *a;
   switch (kind_of(l, region)) {
-  case WEIGHTS:
-    return find_weights(l, region.bytes ? region : (memory_range){region.start, sizeof no_data});
-  case WORKSPACE:
-    return find_kept(l, WORKSPACE, ctx->workspace, 1);
+  case WEIGHTS: return find_weights(l, region.bytes ? region : (memory_range){region.start, sizeof no_data});
+  case WORKSPACE: return find_kept(l, WORKSPACE, ctx->workspace, 1);
   case PAGES:
     a = find_kept(l, PAGES, pages_of(ctx->state), 1);
     if (!a || is_current(l, a))
       return a;
     a->stamp = ctx->state->stamp;
     return copy_used_pages(l, a, 1) ? a : NULL;
-  case BORROWED:
-    return find_borrowed(l, region);
-  case CALL:
-    break;
+  case BORROWED: return find_borrowed(l, region);
+  case CALL: break;
   }
   if ((a = find_call(l, joined)) != NULL)
     return a;
@@ -287,18 +283,15 @@ static int copy_view(launch *l, const DLTensor *tensor, int to_device) {
   memory_range region = region_of_tensor(tensor);
   arena *a;
   switch (kind_of(l, region)) {
-  case WEIGHTS:
-    return 1;
+  case WEIGHTS: return 1;
   case WORKSPACE:
     a = find_kept(l, WORKSPACE, l->ctx->workspace, to_device);
     return a ? show_elements(l, a, tensor, to_device) : !to_device;
   case PAGES:
     a = find_kept(l, PAGES, pages_of(l->ctx->state), 0);
     return !a || !is_current(l, a) || copy_used_pages(l, a, to_device);
-  case BORROWED:
-    return show_elements(l, find_borrowed(l, region), tensor, to_device);
-  case CALL:
-    break;
+  case BORROWED: return show_elements(l, find_borrowed(l, region), tensor, to_device);
+  case CALL: break;
   }
   if (!to_device) /* the host has it */
     return 1;

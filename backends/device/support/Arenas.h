@@ -24,10 +24,10 @@ typedef struct device_memory device_memory; /* an allocation of the device's, wh
 typedef struct arena {
   struct arena *next;
   arena_kind kind;
-  char *start; /* of the host's region */
+  char *start;           /* of the host's region */
   uint64_t bytes;
-  const context *owner; /* the run that uses it; NULL: none, or all (WEIGHTS) */
-  uint64_t stamp;       /* PAGES: the state's when they were alike */
+  const context *owner;  /* the run that uses it; NULL: none, or all (WEIGHTS) */
+  uint64_t stamp;        /* PAGES: the state's when they were alike */
   device_memory *memory;
 } arena;
 
@@ -58,22 +58,21 @@ int copy_range(launch *l, arena *a, uint64_t offset, uint64_t bytes, int to_devi
 /* A tensor of rank > 0 with elements, inside the arena. */
 int copy_elements(launch *l, arena *a, const DLTensor *tensor, int to_device);
 
-/* All that launches of the run do has happened, unless it has failed. */
+/* The run ends: all that its launches do has happened or, with a caller's stream, comes before what that gets next. */
 void finish_launches(launch *l);
 
 /* ---- What it uses ------------------------------------------------------------------------------------ */
 
 char *start_of(const DLTensor *tensor);
 
-/* The arena of operand `i` of a launch, with what it holds, and where the operand lies in it. NULL: the run has failed.
- */
+/* The arena of operand `i` of a launch, with what it holds, and where the operand lies in it. NULL: the run has failed. */
 arena *place_operand(launch *l, const DLTensor *tensors, int32_t i, int32_t inputs, int32_t n, uint64_t *offset);
 /* Where place_operand placed a tensor. */
 arena *arena_of(launch *l, const DLTensor *tensor, uint64_t *offset);
 /* After the launch, for each operand that was written: the caller's are in the host's memory. 0: the run has failed. */
 int fetch_written(launch *l, const DLTensor *tensor);
-/* A host's region of `bytes` bytes for memory of the caller's on the device, as if that mirrored it; until the run
- * ends. NULL: the run has failed. */
+/* A host's region of `bytes` bytes for memory of the caller's on the device, as if that mirrored it; until the run ends.
+ * NULL: the run has failed. */
 arena *borrow_memory(launch *l, device_memory *memory, uint64_t bytes);
 /* When the model is closed. */
 void free_arenas(launch *l, arenas *all);

@@ -1,13 +1,12 @@
-/* Crops.c: an arena as memory of Halide's: views of it are crops, and copies between the two memories are copies of
- * crops. */
+/* Crops.c: an arena as memory of Halide's: views of it are crops, and copies between the two memories are copies of crops. */
 #include "Device.h"
 
 /* ---- Memory ----------------------------------------------------------------------------------------- */
 
 #define ROW ((uint64_t)1 << 20)
 #define PIECE ((uint64_t)1 << 30)
-/* Where parts of a buffer may begin, at least: CL_DEVICE_MEM_BASE_ADDR_ALIGN is 512 bytes on some, Vulkan allows no
- * more than 256. PlanWorkspace.cpp has it, too. */
+/* Where parts of a buffer may begin, at least: CL_DEVICE_MEM_BASE_ADDR_ALIGN is 512 bytes on some, Vulkan allows no more than
+ * 256. PlanWorkspace.cpp has it, too. */
 #define CROP_ALIGN 512
 
 static const struct halide_type_t byte_type = {halide_type_uint, 8, 1};
@@ -83,9 +82,9 @@ void free_memory(launch *l, device_memory *m) {
 
 /* ---- Copies ------------------------------------------------------------------------------------------ */
 
-/* Copies a view between an arena and other memory, the host's or the device's; `view` describes that from its first
- * element on, `offset` is its place in the arena. The arena's side is a crop with the same strides: what both OpenCL
- * and Vulkan copy correctly (in Halide 21 Vulkan's staging buffers ignore minimums). */
+/* Copies a view between an arena and other memory, the host's or the device's; `view` describes that from its first element on,
+ * `offset` is its place in the arena. The arena's side is a crop with the same strides: what both OpenCL and Vulkan copy correctly (in Halide 21 Vulkan's staging
+ * buffers ignore minimums). */
 static int copy_crop(launch *l, arena *a, uint64_t offset, halide_buffer_t *view, int to_arena) {
   halide_dimension_t place[2];
   describe_bytes(place, offset, 1);
