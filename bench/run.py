@@ -59,9 +59,9 @@ class Bench:
         for model, types in needed.items():
             self.write_model(model)
             for kind in sorted(types):
-                source, flags = self.path(model), OURS[kind]
+                source, flags = self.path(model), OURS[kind][0]
                 if model == "gemm":
-                    source, flags = os.path.join(source, "gemm-%s.mlir" % ("f32" if kind == "f32" else "bf16")), flags[1:]
+                    source, flags = os.path.join(source, "gemm-%s.mlir" % ("f32" if kind == "f32" else "bf16")), OURS[kind][1]
                 output, flags = self.path("%s-%s.so" % (model, kind)), flags + self.target
                 done = subprocess.run([self.tool("attnc"), source, "-o", output, *flags], stderr=subprocess.PIPE)
                 if done.returncode and b"not yet lowered" in done.stderr:

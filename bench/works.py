@@ -24,8 +24,9 @@ PEERS = {
     "llama f32": Peer("llama_models.py", "llama", "f32", "f32", CACHED),
     "llama bf16": Peer("llama_models.py", "llama", "bf16", "bf16", CACHED),
 }
-# attnc's options by type; a module (gemm) states the type of its weights itself.
-OURS = {"f32": [], "bf16": ["--dtype=bf16"], "math": ["--dtype=bf16", "--math=bf16"]}
+# attnc's options by type: of a model directory, and of a module (gemm), which states its types itself.
+BF16 = ["--dtype=bf16", "--cache-dtype=bf16"]
+OURS = {"f32": ([], []), "bf16": (BF16, []), "math": (BF16 + ["--math=bf16"], ["--math=bf16"])}
 SHAPES = [(768, 2304), (768, 768), (768, 3072), (3072, 768)]  # of GPT-2's weights, [in, out]
 ROWS = (128, 512, 1024)
 LENGTHS = (128, 256, 512, 1024)
