@@ -40,7 +40,7 @@ static std::vector<const TargetRow *> hostRows(const Backend &backend, bool bf16
 static llvm::Error addTarget(llvm::StringRef name, const Backend &backend, bool bf16Math, TargetSelection &selection) {
   std::vector<const TargetRow *> found;
   if (backend.find) {
-    llvm::Expected<const TargetRow *> row = backend.find(name);
+    llvm::Expected<const TargetRow *> row = backend.find(name, bf16Math);
     if (!row)
       return fail("--target=" + backend.name + ":" + name + ": " + llvm::toString(row.takeError()));
     found.push_back(*row);

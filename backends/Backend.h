@@ -71,8 +71,8 @@ struct Backend {
   llvm::StringRef name;
   llvm::ArrayRef<TargetRow> targets; ///< best first
   bool (*runsHere)(const TargetRow &);
-  /// A target that is not in the table; null: there are none.
-  llvm::Expected<const TargetRow *> (*find)(llvm::StringRef name);
+  /// A target that is not in the table, with bf16Dot if `bf16Math` and its device gains; null: there are none.
+  llvm::Expected<const TargetRow *> (*find)(llvm::StringRef name, bool bf16Math);
   /// What the target's device computes; null: everything is the host's.
   DeviceCheck (*device)(const TargetRow &);
   /// What the device runs, from a module at stage "tasks" or later; null: there is nothing.

@@ -15,12 +15,12 @@ using namespace llvm;
 static Error fail(const Twine &message) { return createStringError(inconvertibleErrorCode(), message); }
 
 /// "cuda", for hosts like this one, or "cuda:aarch64": the CPU backend's lowest row of the architecture, under another
-/// name.
-static Expected<const TargetRow *> findTarget(StringRef name) {
+/// name; bf16 dot products are the device's.
+static Expected<const TargetRow *> findTarget(StringRef name, bool bf16Math) {
   static std::deque<std::pair<std::string, TargetRow>> targets; // rows live as long as the compiler
   std::string full = name.empty() ? "cuda" : ("cuda:" + name).str();
   for (const auto &[known, row] : targets)
-    if (known == full)
+    if (known == full && row.bf16Dot == bf16Math)
       return &row;
   StringRef arch = name.empty() ? Triple::getArchTypeName(Triple(sys::getProcessTriple()).getArch()) : name;
   const TargetRow *host = nullptr;
@@ -33,6 +33,7 @@ static Expected<const TargetRow *> findTarget(StringRef name) {
   auto &[kept, row] = targets.emplace_back(std::move(full), *host);
   row.name = kept;
   row.deviceMemory = true;
+  row.bf16Dot = bf16Math;
   return &row;
 }
 
@@ -47,16 +48,16 @@ static Error build(mlir::ModuleOp module, cuda::Kernels &kernels) {
   return kernels.lower();
 }
 
-static DeviceCheck checkFor(const TargetRow &) {
-  return [](mlir::Operation *pipeline) {
+static DeviceCheck checkFor(const TargetRow &row) {
+  return [bf16Math = row.bf16Dot](mlir::Operation *pipeline) {
     std::string text;
     raw_string_ostream(text) << *pipeline;
-    return toString(cuda::Kernels().build(text));
+    return toString(cuda::Kernels(bf16Math).build(text));
   };
 }
 
-static Expected<std::string> print(const TargetRow &, mlir::ModuleOp module, StringRef form) {
-  cuda::Kernels kernels;
+static Expected<std::string> print(const TargetRow &row, mlir::ModuleOp module, StringRef form) {
+  cuda::Kernels kernels(row.bf16Dot);
   if (Error error = build(module, kernels))
     return std::move(error);
   if (form == "nvvm")
@@ -76,7 +77,7 @@ public:
   using CpuCompilation::CpuCompilation;
 
   Error addVariant(const TargetRow &row, mlir::ModuleOp module) override {
-    cuda::Kernels kernels;
+    cuda::Kernels kernels(row.bf16Dot);
     if (Error error = build(module, kernels))
       return error;
     if (Error error = kernels.translate())

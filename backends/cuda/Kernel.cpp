@@ -28,8 +28,9 @@ static MemRefType argumentType(MemRefType type) {
   return MemRefType::get(shape, element, StridedLayoutAttr::get(context, 0, strides));
 }
 
-Kernel::Kernel(PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder, int capability, bool few)
-    : Emit(builder, source.getLoc()), source(source), deviceCapability(capability), few(few) {
+Kernel::Kernel(PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder,
+               KernelOptions options)
+    : Emit(builder, source.getLoc()), source(source), options(options) {
   Block &body = source.getBody().front();
   SmallVector<Type> types;
   for (BlockArgument argument : body.getArguments()) {

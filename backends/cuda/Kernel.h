@@ -26,26 +26,32 @@ constexpr int64_t kDynamicSharedAlignment = 1024;
 /// too, and of 9.0.
 constexpr int64_t sharedLimit(int capability) { return (capability == 90 ? 227 : 99) << 10; }
 
+/// Which of a pipeline's kernels.
+struct KernelOptions {
+  int capability;      ///< of the devices that it is for: 80, or 90, which has wgmma and TMA
+  bool bf16Math;       ///< products with bf16 weights round their inputs to bf16
+  bool few = false;    ///< the one for few rows
+};
+
 /// A kernel being built: a gpu.func whose arguments are those of the pipeline, buffers with strides that are known when
 /// it runs. Its body is written with Emit's helpers, by one thread of many.
 class Kernel : public Emit {
 public:
   /// It is the last function of `module`.
-  Kernel(attn::PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder, int capability,
-         bool few);
+  Kernel(attn::PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder, KernelOptions options);
 
   /// The pipeline's op: the last of its body. Its operands are the source's; what follows takes them.
   Operation *op() { return &source.getBody().front().back(); }
   gpu::GPUFuncOp func() { return kernel; }
 
-  /// The devices that it is for (DeviceCode): 80, or 90, which has wgmma and TMA.
-  int capability() const { return deviceCapability; }
+  int capability() const { return options.capability; }
+  bool hasBf16Math() const { return options.bf16Math; }
 
   // What a kernel begins with.
   /// One block for each index in the product of the axes: `threads` threads and, of each axis, the block's first index.
   SmallVector<Value> tile(int64_t threads, ArrayRef<Axis> axes);
   /// Whether this is the kernel for few rows; of the other: it is there for so many, the axis' tile.
-  bool isFew() const { return few; }
+  bool isFew() const { return options.few; }
   void offerFew(Axis upTo) { fewUpTo = upTo; }
   std::optional<Axis> offeredFew() const { return fewUpTo; }
   /// As an axis: a dimension of an operand of the op.
@@ -111,8 +117,7 @@ private:
   IRMapping values;
   SmallVector<Axis> grid;
   int64_t block = 0, sharedBytes = 0;
-  int deviceCapability;
-  bool few;
+  KernelOptions options;
   std::optional<Axis> fewUpTo;
   Value tid;
 };

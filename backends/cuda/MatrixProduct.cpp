@@ -6,8 +6,9 @@
 // Tensor cores multiply bf16 and add in f32. A value is cut into parts of bf16's 8 bits, whose sum it is: an f32 three,
 // an f16 two (8 + 3 bits; two f16 would not have an f32's range), a bf16 one. Products of parts are exact, and all are
 // summed but those below 2^-24 of the result: 3 for an f32 input and a bf16 weight, 5 with an f16 weight, 6 with f32.
-// An input has one part only if the weight has, too: the last of three multiplies a weight's first part alone, which
-// is no 0 unless the weight is, so that infinity, which is there, gives what it must.
+// With a bf16 weight an input of bf16 has one part, too, and so has any that --math=bf16 rounds. Else it has three: the
+// last of them multiplies a weight's first part alone, which is no 0 unless the weight is, so that infinity, which is
+// there, gives what it must.
 //
 // K is cut in 8 ranges. Of each the sum is in ascending k, and the sums are added in ascending order: a launch for few
 // rows gives each range to a warp of its own, one for many computes them one after the other, and a row's bits are the
@@ -53,7 +54,7 @@ public:
   MatrixProduct(Kernel &e, Tile tile)
       : e(e), op(cast<attn::LinearOp>(e.op())), tile(tile), k(columnsOf(op.getInput())), n(columnsOf(op.getInit())),
         inputType(typeOf(op.getInput()).getElementType()), weightType(typeOf(op.getWeight()).getElementType()),
-        partsB(1 + weightType.isF16() + 2 * weightType.isF32()), partsA(inputType.isBF16() && partsB == 1 ? 1 : 3),
+        partsB(1 + weightType.isF16() + 2 * weightType.isF32()), partsA(partsB == 1 && (inputType.isBF16() || e.hasBf16Math()) ? 1 : 3),
         elementBytes(inputType.getIntOrFloatBitWidth() / 8), kOfWord(weightType.isF32() ? 1 : 2),
         bytesA(tile.rows() * kRound * elementBytes), panelBytes(kRound / kOfWord * attn::kPanel * 4),
         stageBytes(bytesA + tile.columns() / attn::kPanel * panelBytes), rounds(llvm::divideCeil(k, kRound)),
@@ -292,8 +293,11 @@ private:
   Value top(Value f) {
     return e.as(e.b.getF32Type(), arith::AndIOp::create(e.b, e.loc, bits(f), e.i32(int32_t(0xffff0000))));
   }
-  /// Two f32 as pairs of bf16: each what is left of the ones before, cut off. Infinity is the last part.
+  /// Two f32 as pairs of bf16: each what is left of the ones before, cut off. Infinity is the last part. One part alone
+  /// is rounded.
   SmallVector<Value> cut(Value low, Value high, int64_t parts) {
+    if (parts == 1)
+      return {pack(e, e.b.getBF16Type(), low, high)};
     Value given[] = {low, high}, rest[2], isInfinite[2];
     for (int64_t i : {0, 1}) {
       Value size = e.math<math::AbsFOp>(given[i]);
@@ -316,7 +320,7 @@ private:
   }
   /// A pair of 16-bit values as pairs of bf16.
   SmallVector<Value> cutPair(Type type, Value pair, int64_t parts) {
-    if (parts == 1)
+    if (parts == 1 && type.isBF16())
       return {pair};
     auto [low, high] = unpack(e, type, pair);
     return cut(low, high, parts);

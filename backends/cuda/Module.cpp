@@ -40,7 +40,7 @@ static constexpr struct {
   StringLiteral chip, features;
 } kTargets[] = {{80, "sm_80", "+ptx70"}, {90, "sm_90a", "+ptx80"}};
 
-Kernels::Kernels() : context(MLIRContext::Threading::DISABLED) {
+Kernels::Kernels(bool bf16Math) : context(MLIRContext::Threading::DISABLED), bf16Math(bf16Math) {
   DialectRegistry registry;
   registerAllExtensions(registry);
   registerAllGPUToLLVMIRTranslations(registry);
@@ -51,10 +51,10 @@ Kernels::Kernels() : context(MLIRContext::Threading::DISABLED) {
                       memref::MemRefDialect, NVVM::NVVMDialect, scf::SCFDialect, vector::VectorDialect>();
 }
 
-static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, bool few, DeviceCode &code) {
+static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, KernelOptions options, DeviceCode &code) {
   OpBuilder builder(pipeline.getContext());
-  std::string symbol = (pipeline.getSymName() + (few ? "_few" : "")).str();
-  Kernel kernel(pipeline, symbol, to, builder, code.capability, few);
+  std::string symbol = (pipeline.getSymName() + (options.few ? "_few" : "")).str();
+  Kernel kernel(pipeline, symbol, to, builder, options);
   StringRef name = kernel.op()->getName().getStringRef();
   Emitter emit = findEmitter(name);
   if (!emit)
@@ -70,7 +70,10 @@ static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, bool fe
     return refuse("its kernel needs " + llvm::Twine(kernel.dynamicBytes()) + " bytes of shared memory on " + code.chip);
   code.kernels.push_back(
       {symbol, kernel.threads(), kernel.dynamicBytes(), llvm::to_vector(kernel.axes()), kernel.offeredFew()});
-  return kernel.offeredFew() ? buildKernel(pipeline, to, /*few=*/true, code) : Error::success();
+  if (!kernel.offeredFew())
+    return Error::success();
+  options.few = true;
+  return buildKernel(pipeline, to, options, code);
 }
 
 Error Kernels::build(StringRef pipelines) {
@@ -87,7 +90,7 @@ Error Kernels::build(StringRef pipelines) {
     DeviceCode &code = all.emplace_back(DeviceCode{row.capability, row.chip.str()});
     for (auto pipeline : source->getOps<attn::PipelineOp>()) {
       code.first[pipeline.getSymName()] = code.kernels.size();
-      if (Error error = buildKernel(pipeline, kernels, /*few=*/false, code))
+      if (Error error = buildKernel(pipeline, kernels, {row.capability, bf16Math}, code))
         return error;
     }
   }

@@ -30,7 +30,8 @@ struct DeviceCode {
 /// The kernels of a model in a module of their own; pipelines come as text (see Signature.h).
 class Kernels {
 public:
-  Kernels();
+  /// `bf16Math`: products with bf16 weights round their inputs to bf16.
+  explicit Kernels(bool bf16Math);
   /// A gpu.module for each kind of device, with a gpu.func of every pipeline. An error is about the first that has no
   /// kernel.
   llvm::Error build(StringRef pipelines);
@@ -43,6 +44,7 @@ public:
 
 private:
   MLIRContext context;
+  bool bf16Math;
   OwningOpRef<ModuleOp> module;
   SmallVector<DeviceCode> all;
 };

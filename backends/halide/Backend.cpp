@@ -59,7 +59,7 @@ static const Target &targetOf(const TargetRow &row) {
 }
 
 /// The CPU backend's row for the host's side, under another name.
-static Expected<const TargetRow *> findTarget(StringRef name) {
+static Expected<const TargetRow *> findTarget(StringRef name, bool) {
   std::string full = ("halide:" + name).str();
   for (const Target &target : targets())
     if (target.name == full)

@@ -1,6 +1,6 @@
 # RUN: %python %s
 # UNSUPPORTED: asan
-"""--math=bf16: linears whose weights are bf16 round their input to bf16 in the variants that multiply pairs of bf16."""
+"""--math=bf16: linears whose weights are bf16 round their input to bf16 in the variants that multiply pairs of bf16, and on a GPU."""
 import numpy as np
 
 from harness import Model, Module, Report, compile_module, each_variant, tensor, tolerance
@@ -20,7 +20,7 @@ for k, n in [(1, 1), (2, 17), (3, 16), (7, 33), (8, 64), (65, 100), (129, 40), (
 
 path = compile_module(module, "--math=bf16")
 for variant in each_variant(path):
-    pairs = variant.endswith("-bf16")
+    pairs = variant.endswith("-bf16") or variant == "cuda"
     with Model(path, variant) as model:
         for name, k, n, kind, weight in cases:
             for batch, seq in [(1, 1), (1, 2), (2, 3), (1, 8), (3, 29)]:

@@ -251,7 +251,7 @@ llvm::Error Compiler::loadText() {
     auto target = module->getAttrOfType<attn::TargetAttr>(attn::kTargetAttr);
     if (!target)
       return fail("'" + options.input + "': expected a known target in " + attn::kTargetAttr);
-    llvm::Expected<TargetSelection> selection = selectTargets(target.getName(), /*bf16Math=*/true);
+    llvm::Expected<TargetSelection> selection = selectTargets(target.getName(), target.getBf16Dot());
     if (!selection)
       return fail("'" + options.input + "': expected a known target in " + attn::kTargetAttr + ": " +
                   llvm::toString(selection.takeError()));
