@@ -10,6 +10,10 @@
 //   o = o·2^(m - m') + P·V;  P's sums are P's fragments
 //   out = o / l
 //
+// A launch with no more than 16 rows for a kv head, as decoding has, has a block for them: its warps share the rows, take
+// 16 keys of a tile each, and the first one adds up what they have in the end, as in FlashDecoding. More tiles are on
+// their way then, to read a cache as fast as memory gives it.
+//
 // Tiles that all rows of a warp see have no code for masks. A query of the keys' type is a factor as it is, and P has
 // two parts. Any other query, of f32 above all, is split, and so is P: see `split`; what f32 would not round is not
 // rounded. A split into f16, whose exponents end early, is of rows scaled by a power of 2.
@@ -29,7 +33,7 @@ namespace attnc::cuda {
 using llvm::Error;
 
 namespace {
-constexpr int64_t kStages = 2;
+constexpr int64_t kStages = 2, kStagesOfFew = 4; // tiles in shared memory
 constexpr int64_t kMaxQueryRegisters = 16; // of a lane, for fragments that stay for all tiles
 
 bool is16Bit(Type type) { return type.isBF16() || type.isF16(); }
@@ -53,23 +57,30 @@ public:
     if (!is16Bit(keyType) || !is16Bit(valueType) || !(cache || op.isPacked()))
       return false;
     for (warps = 4; warps > 0; warps /= 2)
-      for (keysOfTile = kPanelKeys; keysOfTile >= kFragmentDepth; keysOfTile /= 2)
-        if (queryTile().bytes() * queryParts + kStages * stageBytes() + rows() * 4 <= sharedLimit(80))
+      for (keysOfTile = kPanelKeys; keysOfWarp() >= kFragmentDepth; keysOfTile /= 2) {
+        int64_t left = sharedLimit(80) - queryTile().bytes() * queryParts - rows() * 4;
+        stages = std::min(k.isFew() ? kStagesOfFew : kStages, left / stageBytes());
+        if (stages >= kStages)
           return true;
+      }
     return false;
   }
 
   Error emit() {
     if (Error error = check())
       return error;
+    if (!k.isFew())
+      k.offerFew(queriesOf(kFragmentRows));
     start();
     SmallVector<Value> state = walk();
-    finish(state);
+    finish(splits() > 1 ? merge(state) : state);
     return Error::success();
   }
 
 private:
-  int64_t rows() const { return warps * kFragmentRows; }
+  int64_t splits() const { return k.isFew() ? warps : 1; } ///< warps that share rows
+  int64_t rows() const { return warps / splits() * kFragmentRows; }
+  int64_t keysOfWarp() const { return keysOfTile / splits(); }
   int64_t threads() const { return warps * kWarp; }
   SharedTile queryTile() const { return {rows(), depth}; }
   SharedTile keyTile() const { return {depth, keysOfTile}; }
@@ -84,15 +95,18 @@ private:
     lane = k.rem(k.thread(), k.idx(kWarp));
     group = k.divFloor(lane, 4);
     inGroup = k.rem(lane, k.idx(4));
-    firstOfWarp = k.mul(k.divFloor(k.thread(), kWarp), kFragmentRows);
+    warp = k.divFloor(k.thread(), kWarp);
+    firstOfWarp = splits() > 1 ? k.idx(0) : k.mul(warp, kFragmentRows);
+    firstKey = splits() > 1 ? k.mul(warp, keysOfWarp()) : k.idx(0);
     Type i32 = k.b.getI32Type();
     queryMemory = k.dynamicShared({queryTile().bytes() * queryParts / 4}, i32);
-    stages = addressOf(k, k.dynamicShared({kStages * stageBytes() / 4}, i32));
+    tiles = k.dynamicShared({stages * stageBytes() / 4}, i32);
     if (isScaled)
       factors = k.dynamicShared({rows()}, k.b.getF32Type());
-    k.loop(k.idx(0), k.idx(kFragmentRows), kRowsAtOnce, [&](Value first) {
+    const int64_t own = rows() / warps;
+    k.loop(k.idx(0), k.idx(own), kRowsAtOnce, [&](Value first) {
       for (int64_t r = 0; r < kRowsAtOnce; ++r)
-        bringQuery(k.add(k.add(firstOfWarp, first), r));
+        bringQuery(k.add(k.add(k.mul(warp, own), first), r));
     });
     k.barrier();
     for (int64_t r : {0, 8}) {
@@ -233,22 +247,25 @@ private:
     }
     Value n = k.add(sinkTiles, k.max(k.idx(0), k.sub(to, from)));
     auto tileOf = [&](Value i) { return k.select(k.less(i, sinkTiles), i, k.add(from, k.sub(i, sinkTiles))); };
-    auto stageOf = [&](Value i) { return k.add(stages, k.mul(k.rem(i, k.idx(kStages)), stageBytes())); };
+    Value base = addressOf(k, tiles);
+    auto stageOf = [&](Value i) { return k.add(base, k.mul(k.rem(i, k.idx(stages)), stageBytes())); };
+    auto bringIfThere = [&](Value i) {
+      k.ifThen(k.less(i, n), [&] { bring(tileOf(i), stageOf(i)); });
+      commitCopies(k);
+    };
     firstRow = rowAt(firstOfWarp);
     lastRow = rowAt(k.add(firstOfWarp, kFragmentRows - 1));
     hides = hidesAny() ? Value() : hidesSome();
-    k.ifThen(k.less(k.idx(0), n), [&] { bring(tileOf(k.idx(0)), stageOf(k.idx(0))); });
-    commitCopies(k);
+    for (int64_t i = 0; i + 1 < stages; ++i)
+      bringIfThere(k.idx(i));
     SmallVector<Value> initial(sums(), k.f32(0));
     initial.append(2, k.f32(kNoKeys));
     initial.append(2, k.f32(0));
     return k.loop(k.idx(0), n, 1, initial, [&](Value i, ValueRange state) {
-      waitForCopies(k, 0);
+      waitForCopies(k, stages - 2);
       k.barrier(); // the tile is there, and the one before is done with
-      Value next = k.add(i, 1);
-      k.ifThen(k.less(next, n), [&] { bring(tileOf(next), stageOf(next)); });
-      commitCopies(k);
-      return addTile(k.mul(tileOf(i), keysOfTile), stageOf(i), state);
+      bringIfThere(k.add(i, stages - 1));
+      return addTile(k.add(k.mul(tileOf(i), keysOfTile), firstKey), stageOf(i), state);
     });
   }
 
@@ -270,6 +287,7 @@ private:
         .getResult(0);
   }
 
+  /// The warp's keys of a tile, from `first` on.
   SmallVector<Value> addTile(Value first, Value stage, ValueRange state) {
     SmallVector<Value> scores = products(stage);
     Value isMasked = k.isTrue(); // the same for all lanes of the warp
@@ -283,7 +301,7 @@ private:
       return result;
     };
     if (hides) {
-      Value outside = k.either(k.less(first, lastRow.low), k.less(firstRow.high, k.add(first, keysOfTile)));
+      Value outside = k.either(k.less(first, lastRow.low), k.less(firstRow.high, k.add(first, keysOfWarp())));
       isMasked = k.either(hides, outside);
       scores = choice(isMasked, scores.size(), [&] { return scored(true); }, [&] { return scored(false); });
     } else {
@@ -311,7 +329,7 @@ private:
         if (i % 4 / 2 == r)
           o[i] = k.mulf(o[i], keep);
     }
-    addValues(k.add(stage, keyTile().bytes()), scores, isMasked, o);
+    addValues(k.add(k.add(stage, keyTile().bytes()), k.mul(firstKey, width * 2)), scores, isMasked, o);
     o.append(most);
     o.append(total);
     return o;
@@ -319,11 +337,12 @@ private:
 
   /// S: for every 8 keys a C.
   SmallVector<Value> products(Value stage) {
-    SmallVector<Value> result(keysOfTile / kFragmentColumns * 4, k.f32(0));
+    SmallVector<Value> result(keysOfWarp() / kFragmentColumns * 4, k.f32(0));
+    Value chunk = splits() > 1 ? k.divFloor(firstKey, kFragmentColumns) : Value();
     for (int64_t d = 0; d < depth; d += kFragmentDepth) {
       SmallVector<SmallVector<Value>> b;
-      for (int64_t j = 0; j < keysOfTile; j += 16)
-        b.push_back(keyTile().loadB(k, stage, lane, d, j));
+      for (int64_t j = 0; j < keysOfWarp(); j += 16)
+        b.push_back(keyTile().loadB(k, stage, lane, d, j, chunk));
       for (int64_t part = queryParts; part-- > 0;) { // small ones first
         int64_t number = (part * depth + d) / kFragmentDepth;
         SmallVector<Value> a = held.empty() ? loadQuery(part, d) : held[number];
@@ -338,7 +357,7 @@ private:
 
   void addValues(Value stage, ArrayRef<Value> weights, Value isMasked, MutableArrayRef<Value> o) {
     SmallVector<SmallVector<Fragment>> p; // [16 keys][part]
-    for (int64_t j = 0; j < keysOfTile; j += 16) {
+    for (int64_t j = 0; j < keysOfWarp(); j += 16) {
       SmallVector<Fragment> &parts = p.emplace_back(weightParts, Fragment());
       for (int64_t i = 0; i < 8; i += 2) {
         ArrayRef<Value> pair = weights.slice(j / 2 + i, 2);
@@ -350,7 +369,7 @@ private:
       MutableArrayRef<Value> sums = o.slice(c / 2, 8);
       SmallVector<Value> before(sums.begin(), sums.end());
       SmallVector<Fragment> v;
-      for (int64_t j = 0; j < keysOfTile; j += 16)
+      for (int64_t j = 0; j < keysOfWarp(); j += 16)
         v.push_back(valueTile().loadB(k, stage, lane, j, c));
       addProducts(p, v, sums);
       Value isNone = k.ifElse(
@@ -426,6 +445,39 @@ private:
   // Results
   //===--------------------------------------------------------------------===//
 
+  /// What the warps have of the same rows, added in order by the first one, in the place of tiles.
+  SmallVector<Value> merge(ArrayRef<Value> state) {
+    const int64_t size = state.size();
+    Value isFirst = k.equal(warp, k.idx(0));
+    auto place = [&](Value of, int64_t i) { return k.add(k.mul(k.add(k.mul(of, size), i), kWarp), lane); };
+    k.barrier(); // tiles are done with
+    for (auto [i, value] : llvm::enumerate(state))
+      k.store1(k.as(k.b.getI32Type(), value), tiles, place(warp, i));
+    k.barrier();
+    for (Row &row : mine)
+      row.isInside = k.both(row.isInside, isFirst);
+    auto others = [&] {
+      SmallVector<Value> all(state);
+      for (int64_t w = 1; w < splits(); ++w) {
+        SmallVector<Value> other;
+        for (int64_t i = 0; i < size; ++i)
+          other.push_back(k.as(k.b.getF32Type(), k.load1(tiles, place(k.idx(w), i))));
+        for (int64_t r : {0, 1}) {
+          Value &most = all[sums() + r], now = k.maxf(most, other[sums() + r]);
+          Value keep = exp2(k.subf(most, now)), theirs = exp2(k.subf(other[sums() + r], now));
+          auto add = [&](int64_t i) { all[i] = k.addf(k.mulf(all[i], keep), k.mulf(other[i], theirs)); };
+          for (int64_t i = 0; i < sums(); ++i)
+            if (i % 4 / 2 == r)
+              add(i);
+          add(sums() + 2 + r);
+          most = now;
+        }
+      }
+      return all;
+    };
+    return choice(isFirst, size, others, [&] { return SmallVector<Value>(state); });
+  }
+
   void finish(ArrayRef<Value> state) {
     const bool isZero = op.getMaskedRows() == attn::MaskedRows::zero;
     for (int64_t r : {0, 1}) {
@@ -459,9 +511,9 @@ private:
   static constexpr int64_t kRowsAtOnce = 4; // queries on their way to shared memory
   int64_t depth;                            // head_dim, in whole fragments
   Type keyType, valueType;
-  int64_t queryParts, weightParts, warps = 0, keysOfTile = 0;
+  int64_t queryParts, weightParts, warps = 0, keysOfTile = 0, stages = 0;
   bool isScaled;
-  Value lane, group, inGroup, firstOfWarp, queryMemory, stages, factors, hides;
+  Value lane, warp, group, inGroup, firstOfWarp, firstKey, queryMemory, tiles, factors, hides;
   Row firstRow, lastRow; // of the warp
   SmallVector<Row> mine; // the lane's
   SmallVector<Value> scales;

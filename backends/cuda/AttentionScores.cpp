@@ -41,13 +41,17 @@ SmallVector<Value> AttentionScores::placeOf(Value buffer, const Row &row, Value 
   return {batch, row.head, row.query, d};
 }
 
+Axis AttentionScores::queriesOf(int64_t rows) {
+  return k.axis(op.getQuery(), isPackedHeads(op.getQuery()) ? 1 : 2, rows / std::gcd(heads / kvHeads, rows));
+}
+
 void AttentionScores::begin(int64_t threads, int64_t rows) {
   Value query = op.getQuery();
   bool isPacked = isPackedHeads(query);
   headsOfTile = std::gcd(heads / kvHeads, rows);
   int64_t ofHeads = isPacked ? headsOfTile * headDim : headsOfTile;
-  SmallVector<Value> first = k.tile(threads, {k.axis(query, 0), k.axis(query, isPacked ? 2 : 1, ofHeads),
-                                              k.axis(query, isPacked ? 1 : 2, rows / headsOfTile)});
+  SmallVector<Value> first =
+      k.tile(threads, {k.axis(query, 0), k.axis(query, isPacked ? 2 : 1, ofHeads), queriesOf(rows)});
   batch = first[0];
   firstHead = isPacked ? k.divFloor(first[1], headDim) : first[1];
   firstQuery = first[2];

@@ -27,6 +27,8 @@ protected:
 
   /// What no kernel computes.
   llvm::Error check();
+  /// How many queries a tile of `rows` rows has, as an axis of launches.
+  Axis queriesOf(int64_t rows);
   /// A block for every tile of `rows` rows.
   void begin(int64_t threads, int64_t rows);
   /// A row of the block's tile. Queries beyond the last one are the last one: what is read is there.

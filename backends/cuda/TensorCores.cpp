@@ -94,11 +94,12 @@ Value SharedTile::offset(Kernel &k, Value row, Value chunk) const {
 }
 
 SmallVector<Value> SharedTile::load(Kernel &k, Value base, Value lane, int64_t row, int64_t column,
-                                    bool transposed) const {
+                                    bool transposed, Value more) const {
   // A lane has the address of a row of one of the four 8 × 8 matrices; swizzle repeats every 8 rows and `period`
   // chunks.
   int64_t chunk = column / kFragmentColumns, aligned = chunk / period() * period();
-  Value own = offset(k, k.rem(lane, k.idx(kFragmentRows)), k.add(k.divFloor(lane, kFragmentRows), chunk - aligned));
+  Value first = k.add(k.divFloor(lane, kFragmentRows), chunk - aligned);
+  Value own = offset(k, k.rem(lane, k.idx(kFragmentRows)), more ? k.add(first, more) : first);
   Value address = k.add(k.add(base, own), row * columns * 2 + aligned * kChunk);
   Type i32 = k.b.getI32Type();
   auto type = LLVM::LLVMStructType::getLiteral(k.b.getContext(), {i32, i32, i32, i32});

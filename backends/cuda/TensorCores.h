@@ -55,13 +55,14 @@ struct SharedTile {
   SmallVector<Value> loadA(Kernel &k, Value base, Value lane, int64_t row, int64_t column) const {
     return load(k, base, lane, row, column, /*transposed=*/false);
   }
-  /// The same as two B side by side: a row is a k.
-  SmallVector<Value> loadB(Kernel &k, Value base, Value lane, int64_t row, int64_t column) const {
-    return load(k, base, lane, row, column, /*transposed=*/true);
+  /// The same as two B side by side: a row is a k. `chunk`, even, is added to the column's, if it is given.
+  SmallVector<Value> loadB(Kernel &k, Value base, Value lane, int64_t row, int64_t column, Value chunk = {}) const {
+    return load(k, base, lane, row, column, /*transposed=*/true, chunk);
   }
 
 private:
-  SmallVector<Value> load(Kernel &k, Value base, Value lane, int64_t row, int64_t column, bool transposed) const;
+  SmallVector<Value> load(Kernel &k, Value base, Value lane, int64_t row, int64_t column, bool transposed,
+                          Value more = {}) const;
   /// So many chunks in a row change places: the greatest power of 2 that divides their number, up to 8.
   int64_t period() const;
   Value swizzle(Kernel &k, Value row) const;
