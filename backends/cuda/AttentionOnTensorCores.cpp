@@ -10,31 +10,31 @@
 //   o = o·2^(m - m') + P·V;  P's sums are P's fragments
 //   out = o / l
 //
-// A launch with no more than 16 rows for a kv head, as decoding has, has a block for them: its warps share the rows, take
-// 16 keys of a tile each, and the first one adds up what they have in the end, as in FlashDecoding. More tiles are on
-// their way then, to read a cache as fast as memory gives it.
+// A launch with no more than 16 rows for a kv head, as decoding has, has a block for them: its warps share the rows,
+// take 16 keys of a tile each, and the first one adds up what they have in the end, as in FlashDecoding. More tiles are
+// on their way then, to read a cache as fast as memory gives it.
 //
 // Tiles that all rows of a warp see have no code for masks. A query of the keys' type is a factor as it is, and P has
 // two parts. Any other query, of f32 above all, is split, and so is P: see `split`; what f32 would not round is not
 // rounded. A split into f16, whose exponents end early, is of rows scaled by a power of 2.
 //
-// In a product a value behind a mask counts as 0·v: not a NaN or an infinity. A tile with masks whose product is NaN is
-// multiplied again, without those, which are then added where P is not 0.
+// A value that is not finite would make NaN of a product with a part that is 0 or negative, of rows that see it and of
+// others. A block that has a NaN in the end begins again, and multiplies such values as 0, then adds them where P is
+// not 0.
 //
 //===------------------------------------------------------------------------------------------------------===//
 #include "backends/cuda/AttentionScores.h"
 #include "backends/cuda/Emitters.h"
-#include "backends/cuda/TensorCores.h"
+#include "backends/cuda/FiniteProducts.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 namespace attnc::cuda {
 using llvm::Error;
 
 namespace {
 constexpr int64_t kStages = 2, kStagesOfFew = 4; // tiles in shared memory
-constexpr int64_t kMaxQueryRegisters = 16; // of a lane, for fragments that stay for all tiles
+constexpr int64_t kMaxQueryRegisters = 16;       // of a lane, for fragments that stay for all tiles
 
 bool is16Bit(Type type) { return type.isBF16() || type.isF16(); }
 /// Parts that a factor is split into.
@@ -210,17 +210,18 @@ private:
 
   /// From rows of `pitch` elements; those after `last` are 0.
   void copyTile(SharedTile tile, Value to, Value from, int64_t pitch, Value last) {
-    for (int64_t i = 0; i < tile.rows * tile.chunks(); i += threads()) {
-      Value number = k.add(k.thread(), i);
-      Value row = k.divFloor(number, tile.chunks()), chunk = k.rem(number, k.idx(tile.chunks()));
+    // Where all threads have a number of whole periods of rows, each copies the same chunk of rows that are so far
+    // apart: it keeps one address, not one for each copy.
+    const int64_t chunks = tile.chunks(), step = threads() % (8 * chunks) ? 0 : threads() / chunks;
+    for (int64_t i = 0; i < tile.rows * chunks; i += threads()) {
+      Value number = k.add(k.thread(), step ? 0 : i), below = k.idx(i / threads() * step);
+      Value row = k.divFloor(number, chunks), chunk = k.rem(number, k.idx(chunks));
+      Value place = k.add(tile.offset(k, row, chunk), k.mul(below, tile.columns * 2));
+      Value source = k.add(k.add(k.mul(row, pitch * 2), k.mul(chunk, kChunk)), k.mul(below, pitch * 2));
+      row = k.add(row, below);
       auto copy = [&] {
-        Value source = row, bytes = k.i32(kChunk);
-        if (last) {
-          source = k.min(row, last);
-          bytes = k.select(k.less(last, row), k.i32(0), bytes);
-        }
-        copyAsync(k, k.add(to, tile.offset(k, row, chunk)),
-                  k.add(from, k.add(k.mul(source, pitch * 2), k.mul(chunk, kChunk))), bytes);
+        Value bytes = last ? k.select(k.less(last, row), k.i32(0), k.i32(kChunk)) : k.i32(kChunk);
+        copyAsync(k, k.add(to, place), k.add(from, source), bytes); // of no bytes reads nothing
       };
       if (i + threads() <= tile.rows * tile.chunks())
         copy();
@@ -245,7 +246,7 @@ private:
       sinkTiles = k.min(all, from);
       to = k.max(to, all);
     }
-    Value n = k.add(sinkTiles, k.max(k.idx(0), k.sub(to, from)));
+    Value count = k.add(sinkTiles, k.max(k.idx(0), k.sub(to, from))), n;
     auto tileOf = [&](Value i) { return k.select(k.less(i, sinkTiles), i, k.add(from, k.sub(i, sinkTiles))); };
     Value base = addressOf(k, tiles);
     auto stageOf = [&](Value i) { return k.add(base, k.mul(k.rem(i, k.idx(stages)), stageBytes())); };
@@ -256,17 +257,35 @@ private:
     firstRow = rowAt(firstOfWarp);
     lastRow = rowAt(k.add(firstOfWarp, kFragmentRows - 1));
     hides = hidesAny() ? Value() : hidesSome();
-    for (int64_t i = 0; i + 1 < stages; ++i)
-      bringIfThere(k.idx(i));
     SmallVector<Value> initial(sums(), k.f32(0));
     initial.append(2, k.f32(kNoKeys));
     initial.append(2, k.f32(0));
-    return k.loop(k.idx(0), n, 1, initial, [&](Value i, ValueRange state) {
-      waitForCopies(k, stages - 2);
-      k.barrier(); // the tile is there, and the one before is done with
-      bringIfThere(k.add(i, stages - 1));
-      return addTile(k.add(k.mul(tileOf(i), keysOfTile), firstKey), stageOf(i), state);
+    return k.loop(k.idx(0), k.idx(2), 1, initial, [&](Value pass, ValueRange before) {
+      isCareful = k.equal(pass, k.idx(1));
+      Value isDone = k.both(isCareful, hasNoNaN(before.take_front(sums())));
+      SmallVector<Value> first;
+      for (auto [value, start] : llvm::zip(before, initial))
+        first.push_back(k.select(isDone, value, start));
+      n = k.select(isDone, k.idx(0), count);
+      for (int64_t i = 0; i + 1 < stages; ++i)
+        bringIfThere(k.idx(i));
+      return k.loop(k.idx(0), n, 1, first, [&](Value i, ValueRange state) {
+        waitForCopies(k, stages - 2);
+        k.barrier(); // the tile is there, and the one before is done with
+        bringIfThere(k.add(i, stages - 1));
+        return addTile(k.add(k.mul(tileOf(i), keysOfTile), firstKey), stageOf(i), state);
+      });
     });
+  }
+
+  /// Nowhere in the block.
+  Value hasNoNaN(ValueRange values) {
+    Value all = k.f32(0); // infinities of both signs add up to a NaN, too
+    for (Value value : values)
+      all = k.addf(all, value);
+    Value isNaN = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::UNO, all, all);
+    Value some = k.reduceBlock(k.select(isNaN, k.i32(1), k.i32(0)), [&](Value a, Value c) { return k.max(a, c); });
+    return k.equal(some, k.i32(0));
   }
 
   SmallVector<Value> choice(Value condition, size_t n, function_ref<SmallVector<Value>()> then,
@@ -290,7 +309,6 @@ private:
   /// The warp's keys of a tile, from `first` on.
   SmallVector<Value> addTile(Value first, Value stage, ValueRange state) {
     SmallVector<Value> scores = products(stage);
-    Value isMasked = k.isTrue(); // the same for all lanes of the warp
     auto scored = [&](bool isEdge) {
       SmallVector<Value> result;
       for (auto [i, product] : llvm::enumerate(scores)) {
@@ -302,7 +320,7 @@ private:
     };
     if (hides) {
       Value outside = k.either(k.less(first, lastRow.low), k.less(firstRow.high, k.add(first, keysOfWarp())));
-      isMasked = k.either(hides, outside);
+      Value isMasked = k.either(hides, outside); // the same for all lanes of the warp
       scores = choice(isMasked, scores.size(), [&] { return scored(true); }, [&] { return scored(false); });
     } else {
       scores = scored(true);
@@ -329,7 +347,7 @@ private:
         if (i % 4 / 2 == r)
           o[i] = k.mulf(o[i], keep);
     }
-    addValues(k.add(k.add(stage, keyTile().bytes()), k.mul(firstKey, width * 2)), scores, isMasked, o);
+    addValues(k.add(k.add(stage, keyTile().bytes()), k.mul(firstKey, width * 2)), scores, o);
     o.append(most);
     o.append(total);
     return o;
@@ -353,92 +371,29 @@ private:
     return result;
   }
 
-  using Fragment = SmallVector<Value>;
-
-  void addValues(Value stage, ArrayRef<Value> weights, Value isMasked, MutableArrayRef<Value> o) {
-    SmallVector<SmallVector<Fragment>> p; // [16 keys][part]
+  /// o += P·V, 16 keys at a time: neighbouring products are of different sums, and one split of P is there at once.
+  void addValues(Value stage, ArrayRef<Value> weights, MutableArrayRef<Value> o) {
     for (int64_t j = 0; j < keysOfWarp(); j += 16) {
-      SmallVector<Fragment> &parts = p.emplace_back(weightParts, Fragment());
+      SmallVector<Fragment> p(weightParts, Fragment());
       for (int64_t i = 0; i < 8; i += 2) {
         ArrayRef<Value> pair = weights.slice(j / 2 + i, 2);
         for (auto [part, word] : llvm::enumerate(split(k, valueType, pair[0], pair[1], weightParts)))
-          parts[part].push_back(word);
+          p[part].push_back(word);
+      }
+      for (int64_t c = 0; c < width; c += 16) {
+        Fragment v = valueTile().loadB(k, stage, lane, j, c);
+        MutableArrayRef<Value> sums = o.slice(c / 2, 8);
+        Value isInfinite = k.ifElse(
+            isCareful, isCareful.getType(), [&] { return someInfinite(k, valueType, v); },
+            [&] { return arith::ConstantIntOp::create(k.b, k.loc, 0, 1).getResult(); });
+        auto added = [&](bool isFinite) {
+          SmallVector<Value> now(sums.begin(), sums.end());
+          (isFinite ? addProducts : addFiniteProducts)(k, valueType, p, v, now);
+          return now;
+        };
+        llvm::copy(choice(isInfinite, 8, [&] { return added(false); }, [&] { return added(true); }), sums.begin());
       }
     }
-    for (int64_t c = 0; c < width; c += 16) {
-      MutableArrayRef<Value> sums = o.slice(c / 2, 8);
-      SmallVector<Value> before(sums.begin(), sums.end());
-      SmallVector<Fragment> v;
-      for (int64_t j = 0; j < keysOfWarp(); j += 16)
-        v.push_back(valueTile().loadB(k, stage, lane, j, c));
-      addProducts(p, v, sums);
-      Value isNone = k.ifElse(
-          isMasked, isMasked.getType(), [&] { return someNaN(sums); },
-          [&] { return arith::ConstantIntOp::create(k.b, k.loc, 0, 1).getResult(); });
-      SmallVector<Value> chosen = choice(
-          isNone, 8, [&] { return addFinite(p, v, before); },
-          [&] { return SmallVector<Value>(sums.begin(), sums.end()); });
-      llvm::copy(chosen, sums.begin());
-    }
-  }
-
-  void addProducts(ArrayRef<SmallVector<Fragment>> p, ArrayRef<Fragment> v, MutableArrayRef<Value> sums) {
-    for (auto [parts, b] : llvm::zip(p, v))
-      for (const Fragment &a : llvm::reverse(parts))
-        for (int64_t i : {0, 1})
-          multiply(k, valueType, a, ArrayRef(b).slice(2 * i, 2), sums.slice(4 * i, 4));
-  }
-
-  /// In some lane of the warp.
-  Value someNaN(ArrayRef<Value> values) {
-    Value all = values[0];
-    for (Value value : values.drop_front())
-      all = k.addf(all, value);
-    Value own = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::UNO, all, all);
-    return NVVM::VoteSyncOp::create(k.b, k.loc, k.b.getI1Type(), k.i32(-1), own, NVVM::VoteSyncKind::any);
-  }
-
-  /// A word whose halves are what `map` makes of those of another.
-  Value mapHalves(Value word, function_ref<Value(Value)> map) {
-    Value low = map(arith::AndIOp::create(k.b, k.loc, word, k.i32(0xffff)));
-    Value high = map(arith::ShRUIOp::create(k.b, k.loc, word, k.i32(16)));
-    return arith::OrIOp::create(k.b, k.loc, low, arith::ShLIOp::create(k.b, k.loc, high, k.i32(16)));
-  }
-
-  /// The products of what is finite; then, for each row, infinity where some key with a weight has it.
-  SmallVector<Value> addFinite(ArrayRef<SmallVector<Fragment>> p, ArrayRef<Fragment> v, SmallVector<Value> sums) {
-    const int32_t exponent = valueType.isBF16() ? 0x7f80 : 0x7c00, one = valueType.isBF16() ? 0x3f80 : 0x3c00;
-    auto absolute = [&](Value half) { return arith::AndIOp::create(k.b, k.loc, half, k.i32(0x7fff)).getResult(); };
-    auto isFinite = [&](Value half) { return k.less(absolute(half), k.i32(exponent)); };
-    SmallVector<Fragment> finite(v);
-    for (Fragment &words : finite)
-      for (Value &word : words)
-        word = mapHalves(word, [&](Value half) { return k.select(isFinite(half), half, k.i32(0)); });
-    addProducts(p, finite, sums);
-    SmallVector<SmallVector<Fragment>> counts; // 1 where P is not 0
-    for (const SmallVector<Fragment> &parts : p) {
-      Fragment &a = counts.emplace_back(1, parts[0])[0];
-      for (Value &word : a)
-        word = mapHalves(word, [&](Value half) { return k.select(k.less(k.i32(0), half), k.i32(one), k.i32(0)); });
-    }
-    for (int64_t isNegative : {0, 1}) { // NaN is both infinities
-      SmallVector<Fragment> signs(v);
-      for (Fragment &words : signs)
-        for (Value &word : words)
-          word = mapHalves(word, [&](Value half) {
-            Value isNaN = k.less(k.i32(exponent), absolute(half));
-            Value isIt = k.either(isNaN, k.equal(half, k.i32(exponent | isNegative << 15)));
-            return k.select(isIt, k.i32(one), k.i32(0));
-          });
-      SmallVector<Value> found(8, k.f32(0));
-      addProducts(counts, signs, found);
-      for (auto [sum, n] : llvm::zip(sums, found)) {
-        Value isFound = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OGT, n, k.f32(0));
-        Value infinity = k.f32((isNegative ? -1 : 1) * std::numeric_limits<double>::infinity());
-        sum = k.select(isFound, k.addf(sum, infinity), sum);
-      }
-    }
-    return sums;
   }
 
   //===--------------------------------------------------------------------===//
@@ -459,13 +414,11 @@ private:
     auto others = [&] {
       SmallVector<Value> all(state);
       for (int64_t w = 1; w < splits(); ++w) {
-        SmallVector<Value> other;
-        for (int64_t i = 0; i < size; ++i)
-          other.push_back(k.as(k.b.getF32Type(), k.load1(tiles, place(k.idx(w), i))));
+        auto other = [&](int64_t i) { return k.as(k.b.getF32Type(), k.load1(tiles, place(k.idx(w), i))); };
         for (int64_t r : {0, 1}) {
-          Value &most = all[sums() + r], now = k.maxf(most, other[sums() + r]);
-          Value keep = exp2(k.subf(most, now)), theirs = exp2(k.subf(other[sums() + r], now));
-          auto add = [&](int64_t i) { all[i] = k.addf(k.mulf(all[i], keep), k.mulf(other[i], theirs)); };
+          Value &most = all[sums() + r], its = other(sums() + r), now = k.maxf(most, its);
+          Value keep = exp2(k.subf(most, now)), theirs = exp2(k.subf(its, now));
+          auto add = [&](int64_t i) { all[i] = k.addf(k.mulf(all[i], keep), k.mulf(other(i), theirs)); };
           for (int64_t i = 0; i < sums(); ++i)
             if (i % 4 / 2 == r)
               add(i);
@@ -513,7 +466,7 @@ private:
   Type keyType, valueType;
   int64_t queryParts, weightParts, warps = 0, keysOfTile = 0, stages = 0;
   bool isScaled;
-  Value lane, warp, group, inGroup, firstOfWarp, firstKey, queryMemory, tiles, factors, hides;
+  Value lane, warp, group, inGroup, firstOfWarp, firstKey, queryMemory, tiles, factors, hides, isCareful;
   Row firstRow, lastRow; // of the warp
   SmallVector<Row> mine; // the lane's
   SmallVector<Value> scales;

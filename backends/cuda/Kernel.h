@@ -28,9 +28,9 @@ constexpr int64_t sharedLimit(int capability) { return (capability == 90 ? 227 :
 
 /// Which of a pipeline's kernels.
 struct KernelOptions {
-  int capability;      ///< of the devices that it is for: 80, or 90, which has wgmma and TMA
-  bool bf16Math;       ///< products with bf16 weights round their inputs to bf16
-  bool few = false;    ///< the one for few rows
+  int capability;   ///< of the devices that it is for: 80, or 90, which has wgmma and TMA
+  bool bf16Math;    ///< products with bf16 weights round their inputs to bf16
+  bool few = false; ///< the one for few rows
 };
 
 /// A kernel being built: a gpu.func whose arguments are those of the pipeline, buffers with strides that are known when

@@ -54,7 +54,8 @@ public:
   MatrixProduct(Kernel &e, Tile tile)
       : e(e), op(cast<attn::LinearOp>(e.op())), tile(tile), k(columnsOf(op.getInput())), n(columnsOf(op.getInit())),
         inputType(typeOf(op.getInput()).getElementType()), weightType(typeOf(op.getWeight()).getElementType()),
-        partsB(1 + weightType.isF16() + 2 * weightType.isF32()), partsA(partsB == 1 && (inputType.isBF16() || e.hasBf16Math()) ? 1 : 3),
+        partsB(1 + weightType.isF16() + 2 * weightType.isF32()),
+        partsA(partsB == 1 && (inputType.isBF16() || e.hasBf16Math()) ? 1 : 3),
         elementBytes(inputType.getIntOrFloatBitWidth() / 8), kOfWord(weightType.isF32() ? 1 : 2),
         bytesA(tile.rows() * kRound * elementBytes), panelBytes(kRound / kOfWord * attn::kPanel * 4),
         stageBytes(bytesA + tile.columns() / attn::kPanel * panelBytes), rounds(llvm::divideCeil(k, kRound)),

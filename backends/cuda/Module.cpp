@@ -34,7 +34,8 @@
 namespace attnc::cuda {
 using llvm::Error;
 
-/// Devices that every model file has code for, ATTN_CUDA_TARGETS. PTX versions are the lowest that serve: older drivers compile them, too.
+/// Devices that every model file has code for, ATTN_CUDA_TARGETS. PTX versions are the lowest that serve: older drivers
+/// compile them, too.
 static constexpr struct {
   int capability;
   StringLiteral chip, features;
