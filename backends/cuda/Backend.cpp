@@ -3,6 +3,7 @@
 #include "backends/cuda/Library.h"
 #include "passes/Signature.h"
 
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
@@ -65,8 +66,11 @@ static Expected<std::string> print(const TargetRow &row, mlir::ModuleOp module, 
   if (Error error = kernels.translate())
     return std::move(error);
   std::string text;
-  for (const cuda::DeviceCode &code : kernels.codes())
+  for (const cuda::DeviceCode &code : kernels.codes()) {
     text += code.ptx + "\n";
+    for (const cuda::KernelInfo &kernel : code.kernels) // which launches ask for, and PTX does not say
+      text += formatv("// {0}: {1} bytes of dynamic shared memory\n", kernel.name, kernel.sharedBytes);
+  }
   return text;
 }
 
