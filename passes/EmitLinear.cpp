@@ -164,7 +164,7 @@ struct Product {
       weight = memref::CollapseShapeOp::create(e.b, e.loc, weight,
                                                SmallVector<ReassociationIndices>{{0}, {1}, {2, 3}});
     bool dot = e.elementOf(input).isBF16() && e.elementOf(weight).isBF16() && target.getBf16Dot() &&
-               !target.getDeviceMemory(); // of a device: the host's instructions are others
+               !target.getDeviceMemory(); // or it is the device that has the instruction
     Products products{e, input, weight, cast<MemRefType>(input.getType()).getShape().back(), dot, choices};
     Value rows = e.dim(choices.list ? choices.list : input, 0), panels = e.dim(weight, 0);
     auto emitTile = [&](const Tile &tile) {

@@ -61,7 +61,7 @@ Value leadingSize(Emit &e, Value operand, int64_t features) {
   return size;
 }
 
-/// `input` [rows, K] of `op`, rounded to bf16 if its products with the weight are of pairs.
+/// `input` [rows, K] of `op`, rounded to bf16 if the target rounds what it multiplies with the weight.
 template <typename Op> Value roundRows(Tiler &tiler, Op op, Value input) {
   Emit &e = tiler.e;
   if (!tiler.target.getBf16Dot() || !e.elementOf(op.getWeight()).isBF16() || e.elementOf(input).isBF16())

@@ -24,7 +24,25 @@ for i, (k, n, dtype, kind) in enumerate(NARROW):
     x, y = tensor(("?", k), kind), tensor(("?", n), kind)
     module.entry("g%d" % i, [("x", x, ["seq"])], [("y", y, "%y")],
                  "%%y = attn.linear %%x, %%v%d : (%s, %s) -> %s" % (i, x, tensor((k, n), dtype), y), weights=["v%d" % i])
+
+
+def check_narrow(model, rounds):
+    """Inputs of 16 bits; `rounds`: with bf16 weights to bf16."""
+    for i, ((k, n, dtype, kind), weight) in enumerate(zip(NARROW, weights[len(CASES):])):
+        for rows in (1, 16, 70):
+            x = round_to(random.standard_normal((rows, k)).astype(np.float32), kind)
+            y = model.run("g%d" % i, {"x": to_bf16(x) if kind == "bf16" else x.astype(np.float16)})["y"]
+            y = from_bf16(y) if kind == "bf16" else y.astype(np.float32)
+            factor = round_to(x, "bf16") if rounds and dtype == "bf16" else x
+            rounded = 2.0 ** (-8 if kind == "bf16" else -11)  # of the result alone
+            report.close("%s x %s%s, %dx%d, %d rows" % (kind, dtype, ", rounded" if rounds else "", k, n, rows), y,
+                         factor.astype(np.float64) @ weight.astype(np.float64), rounded)
+
+
+with Model(compile_module(module, "--target=cuda", "--math=bf16")) as model:
+    check_narrow(model, rounds=True)
 with Model(compile_module(module, "--target=cuda")) as model:
+    check_narrow(model, rounds=False)
     for i, ((k, n, dtype), weight) in enumerate(zip(CASES, weights)):
         for batch, seq in [(1, 1), (2, 8), (1, 17), (3, 23), (1, 64), (1, 130)]:
             label = "%s %dx%d, %d x %d rows" % (dtype, k, n, batch, seq)
@@ -37,11 +55,4 @@ with Model(compile_module(module, "--target=cuda")) as model:
         y = model.run("f%d" % i, {"x": x})["y"][0]
         report.equal("%s %dx%d: infinity" % (dtype, k, n), y[3], np.inf * np.sign(weight[0]))
         report.expect("%s %dx%d: NaN, in its row" % (dtype, k, n), np.isnan(y[4]).all() and np.isfinite(y[5:]).all(), "got %s" % y[4:6])
-    for i, ((k, n, dtype, kind), weight) in enumerate(zip(NARROW, weights[len(CASES):])):
-        for rows in (1, 16, 70):
-            x = round_to(random.standard_normal((rows, k)).astype(np.float32), kind)
-            y = model.run("g%d" % i, {"x": to_bf16(x) if kind == "bf16" else x.astype(np.float16)})["y"]
-            y = from_bf16(y) if kind == "bf16" else y.astype(np.float32)
-            rounded = 2.0 ** (-8 if kind == "bf16" else -11)  # of the result alone
-            report.close("%s x %s, %dx%d, %d rows" % (kind, dtype, k, n, rows), y, x.astype(np.float64) @ weight.astype(np.float64), rounded)
 report.finish()

@@ -259,6 +259,8 @@ llvm::Error Compiler::loadText() {
     backend = selection->backend;
     if (options.targetGiven)
       return fail("--target: the input is for " + work.row->name + " already");
+    if (options.bf16Math && !target.getBf16Dot())
+      return fail("--math=bf16: the input is for " + work.row->name + " with f32 already");
     if (work.stage != works[0].stage)
       return fail("'" + options.input + "': expected modules of one stage");
   }
