@@ -19,24 +19,16 @@ namespace attnc::cuda {
 using llvm::Error;
 
 namespace {
-constexpr int64_t kKeys = attn::kKeyPanel, kKeysOfLane = kKeys / kWarp;
 constexpr int64_t kWarps = 4, kRowsOfWarp = 4, kRows = kWarps * kRowsOfWarp;
 
-class AttentionKernel : AttentionScores {
+class AttentionKernel : public AttentionScores {
+  static constexpr int64_t kKeysOfLane = kPanelKeys / kWarp;
+
 public:
   explicit AttentionKernel(Kernel &k) : AttentionScores(k), columns(llvm::divideCeil(headDimV, kWarp)) {}
 
-  Error emit() {
-    if (Error error = check())
-      return error;
-    start();
-    SmallVector<Value> state = walk();
-    finish(state);
-    return Error::success();
-  }
-
 private:
-  void start() {
+  void start() override {
     begin(kWarps * kWarp, kRows);
     lane = k.rem(k.thread(), k.idx(kWarp));
     warp = k.divFloor(k.thread(), kWarp);
@@ -65,14 +57,14 @@ private:
 
   Value keyAt(Value block, Value base, Value d, Value key) {
     if (cache)
-      return k.read(cache.getPages(), k.add(base, k.add(k.mul(d, kKeys), key)));
+      return k.read(cache.getPages(), k.add(base, k.add(k.mul(d, kPanelKeys), key)));
     return k.read(op.getKey(), {batch, kvHead, block, d, key});
   }
 
   /// Per row: maximum, sum, and the columns that this lane has.
   int64_t stride() const { return 2 + columns; }
 
-  SmallVector<Value> walk() {
+  SmallVector<Value> walk() override {
     SmallVector<Value> initial;
     for (int64_t r = 0; r < kRowsOfWarp; ++r) {
       initial.push_back(k.f32(kNoKeys));
@@ -85,10 +77,10 @@ private:
       high = k.max(high, row.high);
       sinkEnd = k.max(sinkEnd, row.sinkEnd);
     }
-    Value begin = k.divFloor(low, kKeys), end = k.divCeil(k.max(high, k.idx(0)), kKeys);
+    Value begin = k.divFloor(low, kPanelKeys), end = k.divCeil(k.max(high, k.idx(0)), kPanelKeys);
     auto body = [&](Value block, ValueRange state) { return addBlock(block, state); };
     if (op.getSinks()) {
-      Value sinkBlocks = k.divCeil(k.max(sinkEnd, k.idx(0)), kKeys);
+      Value sinkBlocks = k.divCeil(k.max(sinkEnd, k.idx(0)), kPanelKeys);
       initial = k.loop(k.idx(0), k.min(sinkBlocks, begin), 1, initial, body);
       end = k.max(end, sinkBlocks);
     }
@@ -96,7 +88,7 @@ private:
   }
 
   SmallVector<Value> addBlock(Value block, ValueRange state) {
-    Value keyBase, valueBase, first = k.mul(block, kKeys);
+    Value keyBase, valueBase, first = k.mul(block, kPanelKeys);
     if (cache)
       std::tie(keyBase, valueBase) = placesOf(block);
     SmallVector<Value> keyOf;
@@ -142,7 +134,7 @@ private:
   /// o += P·V. What has weight 0 is not read, or does not count, whatever it is.
   SmallVector<Value> addValues(Value block, Value base, SmallVector<Value> state, ArrayRef<Value> weights) {
     for (int64_t i = 0; i < kKeysOfLane; ++i) {
-      Value first = k.add(k.mul(block, kKeys), i * kWarp);
+      Value first = k.add(k.mul(block, kPanelKeys), i * kWarp);
       Value n = k.max(k.idx(0), k.min(k.idx(kWarp), k.sub(keys, first)));
       state = k.loop(k.idx(0), n, 1, state, [&](Value key, ValueRange sofar) {
         SmallVector<Value> next(sofar), values;
@@ -168,7 +160,7 @@ private:
   // Results
   //===--------------------------------------------------------------------===//
 
-  void finish(ArrayRef<Value> state) {
+  void finish(ArrayRef<Value> state) override {
     for (int64_t r = 0; r < kRowsOfWarp; ++r) {
       const Row &row = rows[r];
       Total total = totalOf(row, state[r * stride()], state[r * stride() + 1]);

@@ -10,17 +10,17 @@
 //   o = o·2^(m - m') + P·V;  P's sums are P's fragments
 //   out = o / l
 //
-// A launch with no more than 16 rows for a kv head, as decoding has, has a block for them: its warps share the rows,
-// take 16 keys of a tile each, and the first one adds up what they have in the end, as in FlashDecoding. More tiles are
-// on their way then, to read a cache as fast as memory gives it.
+// A launch with few queries, as decoding has, has blocks of 16 rows: its warps share them, take 16 keys of a tile each,
+// and add up what they have in the end, as in FlashDecoding. More tiles are on their way then, as far as there is
+// shared memory, to read a cache as fast as memory gives it.
 //
 // Tiles that all rows of a warp see have no code for masks. A query of the keys' type is a factor as it is, and P has
 // two parts. Any other query, of f32 above all, is split, and so is P: see `split`; what f32 would not round is not
 // rounded. A split into f16, whose exponents end early, is of rows scaled by a power of 2.
 //
-// A value that is not finite would make NaN of a product with a part that is 0 or negative, of rows that see it and of
-// others. A block that has a NaN in the end begins again, and multiplies such values as 0, then adds them where P is
-// not 0.
+// With a value that is not finite, inf·0, or inf - inf from a negative part of P, would be NaN, even in rows that do
+// not see it. A block that has a NaN in the end begins again, and multiplies such values as 0, then adds them where P
+// is not 0. An infinity whose weight underflows later may still be NaN.
 //
 //===------------------------------------------------------------------------------------------------------===//
 #include "backends/cuda/AttentionScores.h"
@@ -33,14 +33,15 @@ namespace attnc::cuda {
 using llvm::Error;
 
 namespace {
-constexpr int64_t kStages = 2, kStagesOfFew = 4; // tiles in shared memory
-constexpr int64_t kMaxQueryRegisters = 16;       // of a lane, for fragments that stay for all tiles
+constexpr int64_t kStages = 2, kStagesOfFew = 4;             // tiles in shared memory
+constexpr int64_t kOtherBytes = 2 * kDynamicSharedAlignment; // of shared memory: reductions, and what alignment costs
+constexpr int64_t kMaxQueryRegisters = 16;                   // of a lane, for fragments that stay for all tiles
 
 bool is16Bit(Type type) { return type.isBF16() || type.isF16(); }
 /// Parts that a factor is split into.
 int64_t partsOf(Type type) { return type.isBF16() ? 3 : 2; }
 
-class TensorAttention : AttentionScores {
+class TensorAttention : public AttentionScores {
 public:
   explicit TensorAttention(Kernel &k) : AttentionScores(k), depth(llvm::alignTo(headDim, kFragmentDepth)) {
     auto elementOf = [](Value buffer) { return typeOf(buffer).getElementType(); };
@@ -56,25 +57,17 @@ public:
   bool choose() {
     if (!is16Bit(keyType) || !is16Bit(valueType) || !(cache || op.isPacked()))
       return false;
+    // More keys in a tile would take registers that sums of wide rows need.
+    const int64_t limit = sharedLimit(k.isFew() && width <= 128 ? k.capability() : 80);
     for (warps = 4; warps > 0; warps /= 2)
       for (keysOfTile = kPanelKeys; keysOfWarp() >= kFragmentDepth; keysOfTile /= 2) {
-        int64_t left = sharedLimit(80) - queryTile().bytes() * queryParts - rows() * 4;
+        int64_t query = llvm::alignTo(queryTile().bytes() * queryParts, kDynamicSharedAlignment);
+        int64_t left = limit - query - rows() * 4 - kOtherBytes;
         stages = std::min(k.isFew() ? kStagesOfFew : kStages, left / stageBytes());
         if (stages >= kStages)
           return true;
       }
     return false;
-  }
-
-  Error emit() {
-    if (Error error = check())
-      return error;
-    if (!k.isFew())
-      k.offerFew(queriesOf(kFragmentRows));
-    start();
-    SmallVector<Value> state = walk();
-    finish(splits() > 1 ? merge(state) : state);
-    return Error::success();
   }
 
 private:
@@ -87,7 +80,12 @@ private:
   SharedTile valueTile() const { return {keysOfTile, width}; }
   int64_t stageBytes() const { return keyTile().bytes() + valueTile().bytes(); }
 
-  void start() {
+  void start() override {
+    if (!k.isFew()) { // of so many queries whatever the group: decoding and verifying a few tokens have the same bits
+      Axis queries = queriesOf(kFragmentRows);
+      queries.tile = kFragmentRows;
+      k.offerFew(queries);
+    }
     begin(threads(), rows());
     if (cache) // scalars are made where they are used first, and these are used in branches
       for (Value scalar : {cache.getPage(), op.getLayer()})
@@ -221,7 +219,8 @@ private:
       row = k.add(row, below);
       auto copy = [&] {
         Value bytes = last ? k.select(k.less(last, row), k.i32(0), k.i32(kChunk)) : k.i32(kChunk);
-        copyAsync(k, k.add(to, place), k.add(from, source), bytes); // of no bytes reads nothing
+        copyAsync(k, k.add(to, place), k.add(from, source),
+                  bytes); // one of 0 bytes reads nothing: the row need not be there
       };
       if (i + threads() <= tile.rows * tile.chunks())
         copy();
@@ -237,7 +236,7 @@ private:
   /// A lane's part of o, then maximum and sum of its two rows.
   int64_t sums() const { return width / kFragmentColumns * 4; }
 
-  SmallVector<Value> walk() {
+  SmallVector<Value> walk() override {
     Row first = rowAt(k.idx(0)), last = rowAt(k.idx(rows() - 1)); // what a row sees moves on with its query
     Value from = k.divFloor(first.low, keysOfTile), to = k.divCeil(k.max(last.high, k.idx(0)), keysOfTile);
     Value sinkTiles = k.idx(0);
@@ -260,7 +259,7 @@ private:
     SmallVector<Value> initial(sums(), k.f32(0));
     initial.append(2, k.f32(kNoKeys));
     initial.append(2, k.f32(0));
-    return k.loop(k.idx(0), k.idx(2), 1, initial, [&](Value pass, ValueRange before) {
+    SmallVector<Value> state = k.loop(k.idx(0), k.idx(2), 1, initial, [&](Value pass, ValueRange before) {
       isCareful = k.equal(pass, k.idx(1));
       Value isDone = k.both(isCareful, hasNoNaN(before.take_front(sums())));
       SmallVector<Value> first;
@@ -276,11 +275,12 @@ private:
         return addTile(k.add(k.mul(tileOf(i), keysOfTile), firstKey), stageOf(i), state);
       });
     });
+    return splits() > 1 ? merge(state) : state;
   }
 
-  /// Nowhere in the block.
+  /// Whether no thread of the block has a NaN among `values`, or infinities of both signs.
   Value hasNoNaN(ValueRange values) {
-    Value all = k.f32(0); // infinities of both signs add up to a NaN, too
+    Value all = k.f32(0);
     for (Value value : values)
       all = k.addf(all, value);
     Value isNaN = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::UNO, all, all);
@@ -400,10 +400,10 @@ private:
   // Results
   //===--------------------------------------------------------------------===//
 
-  /// What the warps have of the same rows, added in order by the first one, in the place of tiles.
+  /// What the warps have of the same rows, added in order by the first one, by way of the tiles' memory.
   SmallVector<Value> merge(ArrayRef<Value> state) {
     const int64_t size = state.size();
-    Value isFirst = k.equal(warp, k.idx(0));
+    Value isFirst = k.equal(warp, k.idx(0)), zero = k.f32(0);
     auto place = [&](Value of, int64_t i) { return k.add(k.mul(k.add(k.mul(of, size), i), kWarp), lane); };
     k.barrier(); // tiles are done with
     for (auto [i, value] : llvm::enumerate(state))
@@ -411,27 +411,30 @@ private:
     k.barrier();
     for (Row &row : mine)
       row.isInside = k.both(row.isInside, isFirst);
-    auto others = [&] {
-      SmallVector<Value> all(state);
-      for (int64_t w = 1; w < splits(); ++w) {
-        auto other = [&](int64_t i) { return k.as(k.b.getF32Type(), k.load1(tiles, place(k.idx(w), i))); };
-        for (int64_t r : {0, 1}) {
-          Value &most = all[sums() + r], its = other(sums() + r), now = k.maxf(most, its);
-          Value keep = exp2(k.subf(most, now)), theirs = exp2(k.subf(its, now));
-          auto add = [&](int64_t i) { all[i] = k.addf(k.mulf(all[i], keep), k.mulf(other(i), theirs)); };
-          for (int64_t i = 0; i < sums(); ++i)
-            if (i % 4 / 2 == r)
-              add(i);
-          add(sums() + 2 + r);
-          most = now;
-        }
-      }
-      return all;
-    };
-    return choice(isFirst, size, others, [&] { return SmallVector<Value>(state); });
+    // A loop, so that what one warp has is there at once, not what all have.
+    return k.loop(k.select(isFirst, k.idx(1), k.idx(splits())), k.idx(splits()), 1, state,
+                  [&](Value w, ValueRange sofar) {
+                    SmallVector<Value> all(sofar);
+                    auto other = [&](int64_t i) { return k.as(k.b.getF32Type(), k.load1(tiles, place(w, i))); };
+                    for (int64_t r : {0, 1}) {
+                      Value &most = all[sums() + r], its = other(sums() + r), now = k.maxf(most, its);
+                      Value keep = exp2(k.subf(most, now)), theirs = exp2(k.subf(its, now));
+                      auto part = [&](Value x, Value weight) { // of weight 0 even infinity does not count
+                        return k.select(arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::UNE, weight, zero),
+                                        k.mulf(x, weight), zero);
+                      };
+                      auto add = [&](int64_t i) { all[i] = k.addf(part(all[i], keep), part(other(i), theirs)); };
+                      for (int64_t i = 0; i < sums(); ++i)
+                        if (i % 4 / 2 == r)
+                          add(i);
+                      add(sums() + 2 + r);
+                      most = now;
+                    }
+                    return all;
+                  });
   }
 
-  void finish(ArrayRef<Value> state) {
+  void finish(ArrayRef<Value> state) override {
     const bool isZero = op.getMaskedRows() == attn::MaskedRows::zero;
     for (int64_t r : {0, 1}) {
       const Row &row = mine[r];

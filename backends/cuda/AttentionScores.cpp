@@ -29,6 +29,14 @@ Error AttentionScores::check() {
   return Error::success();
 }
 
+Error AttentionScores::emit() {
+  if (Error error = check())
+    return error;
+  start();
+  finish(walk());
+  return Error::success();
+}
+
 //===----------------------------------------------------------------------===//
 // Rows
 //===----------------------------------------------------------------------===//

@@ -12,6 +12,10 @@
 namespace attnc::cuda {
 
 class AttentionScores {
+public:
+  virtual ~AttentionScores() = default;
+  llvm::Error emit();
+
 protected:
   static constexpr double kLog2e = 1.4426950408889634;
   static constexpr int64_t kPanelKeys = attn::kKeyPanel; ///< keys of a panel in memory
@@ -25,8 +29,12 @@ protected:
     Value low, high, sinkEnd; ///< keys low ≤ j < high and j < sinkEnd are visible, but for masks
   };
 
-  /// What no kernel computes.
-  llvm::Error check();
+  // The steps of a kernel.
+  virtual void start() = 0;
+  /// What rows have after all keys.
+  virtual SmallVector<Value> walk() = 0;
+  virtual void finish(ArrayRef<Value> state) = 0;
+
   /// How many queries a tile of `rows` rows has, as an axis of launches.
   Axis queriesOf(int64_t rows);
   /// A block for every tile of `rows` rows.
@@ -69,6 +77,8 @@ protected:
   Value batch, kvHead, queries, keys;
 
 private:
+  /// What no kernel computes.
+  llvm::Error check();
   bool isNatural() { return op.getSoftCap() || !op.getScoreMod().empty(); }
   bool isMaskBias() { return op.getBias() && typeOf(op.getBias()).getElementType().isInteger(1); }
   Value keysOf();

@@ -28,8 +28,7 @@ static MemRefType argumentType(MemRefType type) {
   return MemRefType::get(shape, element, StridedLayoutAttr::get(context, 0, strides));
 }
 
-Kernel::Kernel(PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder,
-               KernelOptions options)
+Kernel::Kernel(PipelineOp source, StringRef name, gpu::GPUModuleOp module, OpBuilder &builder, KernelOptions options)
     : Emit(builder, source.getLoc()), source(source), options(options) {
   Block &body = source.getBody().front();
   SmallVector<Type> types;
@@ -194,6 +193,7 @@ Value Kernel::shared(ArrayRef<int64_t> shape, Type type) {
   unsigned index = kernel.getNumWorkgroupAttributions();
   Value memory = kernel.addWorkgroupAttribution(MemRefType::get(shape, type, MemRefLayoutAttrInterface(), space), loc);
   kernel.setWorkgroupAttributionAttr(index, LLVM::LLVMDialect::getAlignAttrName(), b.getI64IntegerAttr(16));
+  staticBytes += llvm::alignTo(llvm::product_of(shape) * llvm::divideCeil(type.getIntOrFloatBitWidth(), 8), 16);
   return memory;
 }
 

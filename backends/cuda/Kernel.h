@@ -89,6 +89,8 @@ public:
   /// The same, aligned to 1024 bytes, as swizzles of TMA and wgmma want it; up to sharedLimit in all.
   Value dynamicShared(ArrayRef<int64_t> shape, Type type);
   int64_t dynamicBytes() const { return sharedBytes; }
+  /// Of both: dynamic memory begins at a multiple of its alignment.
+  int64_t allSharedBytes() const { return llvm::alignTo(staticBytes, kDynamicSharedAlignment) + sharedBytes; }
   /// for (j = thread; j < n; j += threads)
   SmallVector<Value> strided(Value n, ValueRange init, function_ref<SmallVector<Value>(Value, ValueRange)> body);
   void strided(Value n, function_ref<void(Value)> body);
@@ -116,7 +118,7 @@ private:
   gpu::GPUFuncOp kernel;
   IRMapping values;
   SmallVector<Axis> grid;
-  int64_t block = 0, sharedBytes = 0;
+  int64_t block = 0, sharedBytes = 0, staticBytes = 0;
   KernelOptions options;
   std::optional<Axis> fewUpTo;
   Value tid;

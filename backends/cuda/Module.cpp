@@ -67,8 +67,9 @@ static Error buildKernel(attn::PipelineOp pipeline, gpu::GPUModuleOp to, KernelO
   if (Error error = emit(kernel))
     return error;
   kernel.finish();
-  if (kernel.dynamicBytes() > sharedLimit(code.capability))
-    return refuse("its kernel needs " + llvm::Twine(kernel.dynamicBytes()) + " bytes of shared memory on " + code.chip);
+  if (kernel.allSharedBytes() > sharedLimit(code.capability))
+    return refuse("its kernel needs " + llvm::Twine(kernel.allSharedBytes()) + " bytes of shared memory on " +
+                  code.chip);
   code.kernels.push_back(
       {symbol, kernel.threads(), kernel.dynamicBytes(), llvm::to_vector(kernel.axes()), kernel.offeredFew()});
   if (!kernel.offeredFew())

@@ -4,6 +4,7 @@
 """Attention with 16-bit keys on tensor cores, emulated: head dims, types of query and cache, masks, infinity and NaN in values."""
 import numpy as np
 
+import model_file as mf
 from attention_cache import Cached
 from attention_case import compiled
 from harness import Model, Report
@@ -51,16 +52,28 @@ def check_infinite(cached, label):
         kinds = lambda a: np.where(np.isnan(a), 0, np.sign(a)).astype(int)[~finite]  # a NaN has no bits of its own
         report.equal("%s: infinite, %d rows" % (label, seq), kinds(out), kinds(expected))
         report.expect("%s: infinite, %d rows: nothing else" % (label, seq), not np.isfinite(out[~finite]).any(), "got %s" % out[~finite])
-        report.close("%s: beside infinity, %d rows" % (label, seq), out[finite], expected[finite], 2.0 ** (-8 if "bf16" in case.types else -16))
+        report.close("%s: beside infinity, %d rows" % (label, seq), out[finite], expected[finite], 2.0 ** (-8 if "bf16" in case.types else -11 if "f16" in case.types else -16))
 
 
-for path, cases in compiled(report, [dict(LONG, heads=2, kv_heads=1, cache="bf16", types=types) for types in ("bf16", "f32")]):
+for path, cases in compiled(report, [dict(LONG, heads=2, kv_heads=1, cache=cache, types=types) for cache in ("bf16", "f16") for types in (cache, "f32")]):
     with Model(path) as model:
         for case in cases:
             check_infinite(Cached(random, model, case, 1, 192), case.label)
+def check_grouping(cached, label):
+    """8 tokens at once and one by one: the same bits, as prompt lookup promises."""
+    case, shared = cached.case, cached.shared(1, 400)
+    cached.step(shared, 70, [0])
+    tokens = case.typed(case.tokens(random, 1, 8, 8))
+    whole = case.run(model, {**tokens, **shared}, cached.state, [0])["out"]
+    cached.state.op(mf.TRUNCATE, 0, 70)
+    single = [case.run(model, {**{n: a[:, i : i + 1] for n, a in tokens.items()}, **shared}, cached.state, [0])["out"] for i in range(8)]
+    report.equal(label + ": 8 tokens one by one", np.concatenate(single, 1), whole)
+
+
 for path, cases in compiled(report, long):
     with Model(path) as model:
         for case in cases:
+            check_grouping(Cached(random, model, case, 1, 400), case.label)
             cached = Cached(random, model, case, 2, 400)
             shared = cached.shared(2, 400)
             for seq in (330, 1, 2, 17):
