@@ -1,6 +1,7 @@
 """assemble.py PTXAS FILE DIRECTORY: assembles each module of what --emit=ptx printed; a line for each kernel.
 
-blocks: how many a multiprocessor of an A100 or H100 holds at once; the rest are a block's, but registers, which are a thread's.
+blocks: how many a multiprocessor of an A100 or H100 holds at once; the rest are a block's, but registers, which are a
+thread's.
 """
 import os
 import re
@@ -10,7 +11,8 @@ import sys
 # A multiprocessor's; CUDA C++ Programming Guide, "Technical Specifications per Compute Capability".
 REGISTERS, WARPS, BLOCKS, PARTITIONS = 65536, 64, 32, 4
 SHARED = {"sm_80": 164 << 10, "sm_90a": 228 << 10}
-SHARED_OF_SYSTEM, SHARED_UNIT, REGISTER_UNIT = 1024, 128, 256  # for each block; what is given is a multiple of the units
+SHARED_OF_SYSTEM = 1024  # for each block
+SHARED_UNIT, REGISTER_UNIT = 128, 256  # what is given is a multiple of these
 
 
 def round_up(n, unit):
