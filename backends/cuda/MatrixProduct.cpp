@@ -1,28 +1,14 @@
 //===- MatrixProduct.cpp - Products with packed weights on tensor cores -----------------------------------===//
 //
-//   weight f32     [panels, K, 16]
-//   weight 16-bit  [panels, ⌈K/2⌉, 16, 2]
-//
-// Tensor cores multiply bf16 and add in f32. A value is cut into parts of bf16's 8 bits, whose sum it is: an f32 three,
-// an f16 two (8 + 3 bits; two f16 would not have an f32's range), a bf16 one. Products of parts are exact, and all are
-// summed but those below 2^-24 of the result: 3 for an f32 input and a bf16 weight, 5 with an f16 weight, 6 with f32.
-// With a bf16 weight an input of bf16 has one part, too, and so has any that --math=bf16 rounds. Else it has three: the
-// last of them multiplies a weight's first part alone, which is no 0 unless the weight is, so that infinity, which is
-// there, gives what it must.
-//
-// K is cut in 8 ranges. Of each the sum is in ascending k, and the sums are added in ascending order: a launch for few
-// rows gives each range to a warp of its own, one for many computes them one after the other, and a row's bits are the
-// same.
-//
-// A group of warps brings rounds of 32 k to shared memory with asynchronous copies, some rounds ahead, as they lie in
-// global memory. Which k a register of a fragment has does not matter as long as both factors agree, nor which column:
-// lane 4·g + t takes k 4t … 4t + 3 of its rows in one piece, and 4 columns at once from a panel:
+// Parts, ranges and rounds of k are PackedProduct.h's. A group of warps brings rounds to shared memory with
+// asynchronous copies, some rounds ahead, as they lie in global memory. Lane 4·g + t takes k 4t … 4t + 3 of its rows in
+// one piece, and 4 columns at once from a panel:
 //   A  rows g, g + 8: k 4t, 4t + 1 in the first registers, 4t + 2, 4t + 3 in the others
 //   B  of 4 products: columns 4g … 4g + 3 of 32; so column c of product j's result is 4c + j
 //
 //===------------------------------------------------------------------------------------------------------===//
 #include "backends/cuda/Emitters.h"
-#include "backends/cuda/Linear.h"
+#include "backends/cuda/PackedProduct.h"
 #include "backends/cuda/TensorCores.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -31,11 +17,9 @@ namespace attnc::cuda {
 using llvm::Error;
 
 namespace {
-constexpr int64_t kRound = 32, kRanges = 8, kMostStages = 4;
+constexpr int64_t kMostStages = 4;
 constexpr int64_t kQuad = 4,
                   kColumns = kQuad * kFragmentColumns; ///< products that share a lane's pieces, and their columns
-constexpr int64_t kPiece = 4;                          ///< k of A in one piece
-constexpr int64_t kLine = 128;                         ///< bytes of all banks
 static_assert(kColumns == 2 * attn::kPanel);
 
 /// What a block computes. Groups have the same result, of different ranges of k.
@@ -46,20 +30,16 @@ struct Tile {
   int64_t groupThreads() const { return warpsDown * warpsAcross * kWarp; }
   int64_t threads() const { return groupThreads() * groups; }
 };
-/// Weights that are cut need the registers of some sums.
-constexpr Tile kLarge = {4, 2, 2, 2, 1}, kLargeCut = {4, 2, 2, 1, 1}, kFew = {1, 1, 1, 1, kRanges};
+/// Weights that are cut need the registers of some sums. Few rows have a group for each range of k.
+constexpr Tile kLarge = {4, 2, 2, 2, 1}, kLargeCut = {4, 2, 2, 1, 1}, kFew = {1, 1, 1, 1, 8};
 
-class MatrixProduct {
+class MatrixProduct : PackedProduct {
 public:
   MatrixProduct(Kernel &e, Tile tile)
-      : e(e), op(cast<attn::LinearOp>(e.op())), tile(tile), k(columnsOf(op.getInput())), n(columnsOf(op.getInit())),
-        inputType(typeOf(op.getInput()).getElementType()), weightType(typeOf(op.getWeight()).getElementType()),
-        partsB(1 + weightType.isF16() + 2 * weightType.isF32()),
-        partsA(partsB == 1 && (inputType.isBF16() || e.hasBf16Math()) ? 1 : 3),
-        elementBytes(inputType.getIntOrFloatBitWidth() / 8), kOfWord(weightType.isF32() ? 1 : 2),
-        bytesA(tile.rows() * kRound * elementBytes), panelBytes(kRound / kOfWord * attn::kPanel * 4),
-        stageBytes(bytesA + tile.columns() / attn::kPanel * panelBytes), rounds(llvm::divideCeil(k, kRound)),
-        roundsOfRange(llvm::divideCeil(rounds, kRanges)) {}
+      : PackedProduct(e), tile(tile), bytesA(tile.rows() * kRound * elementBytes),
+        stageBytes(bytesA + tile.columns() / attn::kPanel * panelBytes) {
+    static_assert(kFew.groups == kRanges);
+  }
 
   void emit() {
     Value out = op.getInit();
@@ -94,32 +74,10 @@ private:
   // Copies
   //===--------------------------------------------------------------------===//
 
-  struct Copy {
-    Value from, to; ///< addresses: of round 0, and in a stage
-    Value isThere;  ///< its row is; null: yes
-    Value k;        ///< of its first element in round 0
-  };
-
-  Value exclusiveOr(Value a, Value c) { return arith::XOrIOp::create(e.b, e.loc, a, c); }
-
-  /// Bytes to element `index` of a buffer, whose elements or pairs have `bytes`.
-  Value bytesTo(Value buffer, ArrayRef<Value> index, int64_t bytes) {
-    auto layout = memref::ExtractStridedMetadataOp::create(e.b, e.loc, buffer);
-    Value at = index.back();
-    for (auto [d, i] : llvm::enumerate(index.drop_back()))
-      at = e.add(at, e.mul(i, layout.getStrides()[d]));
-    return e.mul(at, bytes);
-  }
-
   void prepareCopies() {
     Value input = e.buffer(op.getInput()), begin = addressOf(e, input);
-    // Pieces of whole 16 bytes go asynchronously: which wants the alignment of every row.
-    isAligned = k % kPiece || elementBytes != 4 ? Value() : e.equal(e.rem(begin, e.idx(kChunk)), e.idx(0));
-    if (isAligned) {
-      auto layout = memref::ExtractStridedMetadataOp::create(e.b, e.loc, input);
-      for (int64_t d = 0; d + 1 < rankOf(op.getInput()); ++d)
-        isAligned = e.both(isAligned, e.equal(e.rem(layout.getStrides()[d], e.idx(kPiece)), e.idx(0)));
-    }
+    // Pieces of whole 16 bytes go asynchronously.
+    isAligned = elementBytes == 4 ? inputIsAligned() : Value();
     int64_t piecesOfRow = kRound / kPiece, pieces = tile.rows() * piecesOfRow;
     for (int64_t i = 0; i < pieces; i += tile.groupThreads()) {
       Value piece = e.add(inGroup, i), row = e.divFloor(piece, piecesOfRow), at = e.rem(piece, e.idx(piecesOfRow));
@@ -130,50 +88,16 @@ private:
                        e.mul(exclusiveOr(at, e.mul(halfOf(row), piecesOfRow / 2)), kPiece * elementBytes));
       copiesA.push_back({e.add(begin, bytesTo(input, index, elementBytes)), to, e.less(number, rows), firstK});
     }
-    Value weight = e.buffer(op.getWeight());
-    begin = addressOf(e, weight);
-    int64_t linesOfPanel = kRound / kOfWord, chunks = attn::kPanel * 4 / kChunk,
-            panels = llvm::divideCeil(n, attn::kPanel);
-    int64_t ofPanel = linesOfPanel * chunks;
-    for (int64_t i = 0; i < tile.columns() / attn::kPanel * ofPanel; i += tile.groupThreads()) {
-      Value number = e.add(inGroup, i), panel = e.divFloor(number, ofPanel);
-      Value row = e.rem(e.divFloor(number, chunks), e.idx(linesOfPanel)), chunk = e.rem(number, e.idx(chunks));
-      // Columns beyond the last panel are another's.
-      Value source = e.min(e.add(e.divFloor(firstColumn, attn::kPanel), panel), e.idx(panels - 1));
-      Value from = e.add(begin, bytesTo(weight, {source, row, e.mul(chunk, kChunk / 4)}, 4));
-      Value to = e.add(e.add(e.mul(panel, panelBytes), bytesA), placeInPanel(row, chunk));
-      copiesB.push_back({from, to, Value(), e.mul(row, kOfWord)});
-    }
+    copiesB = weightCopies(inGroup, tile.groupThreads(), firstColumn, tile.columns());
   }
 
   /// Rows that a warp reads at once in pieces begin in the same bank: every other one has its halves exchanged.
   Value halfOf(Value row) { return e.rem(e.divFloor(row, elementBytes == 4 ? 1 : 2), e.idx(2)); }
 
-  /// Two rows of a panel, 16 words each, are a line of all banks. Lanes read chunks 0 … 3 of rows that are 2 (16-bit)
-  /// or 4 (f32) apart at once: chunks of these change places, and odd ones lie in the other row.
-  Value placeInPanel(Value row, Value chunk) {
-    Value lane = e.rem(e.divFloor(row, kPiece / kOfWord), e.idx(4));
-    Value half = e.rem(exclusiveOr(row, chunk), e.idx(2));
-    return e.add(e.add(e.mul(e.divFloor(row, 2), kLine), e.mul(half, kLine / 2)),
-                 e.mul(exclusiveOr(chunk, lane), kChunk));
-  }
-
   /// Begins to copy a round to a stage.
   void copyRound(Value round, Value stage) {
     Value base = e.add(mine, e.mul(stage, stageBytes)), atK = e.mul(round, kRound);
-    auto used = [&](const Copy &copy) {
-      Value isThere = copy.isThere;
-      if (k % kRound || !isThere) {
-        Value isInside = e.less(e.add(atK, copy.k), e.idx(k));
-        isThere = isThere ? e.both(isThere, isInside) : isInside;
-      }
-      return e.select(isThere, e.i32(kChunk), e.i32(0));
-    };
     Value bytes = e.mul(round, kRound * elementBytes);
-    auto copyPieces = [&] {
-      for (const Copy &copy : copiesA)
-        copyAsync(e, e.add(base, copy.to), e.add(copy.from, bytes), used(copy));
-    };
     auto copyElements = [&] {
       for (const Copy &copy : copiesA)
         for (int64_t i = 0; i < kPiece; ++i) {
@@ -189,31 +113,13 @@ private:
       auto branch = scf::IfOp::create(e.b, e.loc, isAligned, /*withElseRegion=*/true);
       OpBuilder::InsertionGuard guard(e.b);
       e.b.setInsertionPointToStart(branch.thenBlock());
-      copyPieces();
+      copyChunks(copiesA, base, atK, bytes);
       e.b.setInsertionPointToStart(branch.elseBlock());
       copyElements();
     } else {
       copyElements();
     }
-    Value weightBytes = e.mul(round, kRound / kOfWord * attn::kPanel * 4);
-    for (const Copy &copy : copiesB)
-      copyAsync(e, e.add(base, copy.to), e.add(copy.from, weightBytes), used(copy));
-  }
-
-  Value pointer(Value address, unsigned space) {
-    Type type = LLVM::LLVMPointerType::get(e.b.getContext(), space);
-    return LLVM::IntToPtrOp::create(e.b, e.loc, type, e.toInteger(address, e.b.getI64Type()));
-  }
-  static unsigned bytesOf(Type type) {
-    auto vector = dyn_cast<VectorType>(type);
-    return getElementTypeOrSelf(type).getIntOrFloatBitWidth() / 8 * (vector ? vector.getNumElements() : 1);
-  }
-  /// Aligned to its own size. Spaces: 1 is global memory, 3 shared.
-  Value load(Type type, Value address, unsigned space = 3) {
-    return LLVM::LoadOp::create(e.b, e.loc, type, pointer(address, space), bytesOf(type));
-  }
-  void store(Value v, Value address) {
-    LLVM::StoreOp::create(e.b, e.loc, v, pointer(address, 3), bytesOf(v.getType()));
+    copyChunks(copiesB, e.add(base, bytesA), atK, weightBytes(round));
   }
 
   //===--------------------------------------------------------------------===//
@@ -289,59 +195,14 @@ private:
     }
   }
 
-  Value bits(Value f) { return e.as(e.b.getI32Type(), f); }
-  /// The upper half of an f32, which is a bf16 of the same sign and not above it.
-  Value top(Value f) {
-    return e.as(e.b.getF32Type(), arith::AndIOp::create(e.b, e.loc, bits(f), e.i32(int32_t(0xffff0000))));
-  }
-  /// Two f32 as pairs of bf16: each what is left of the ones before, cut off. Infinity is the last part. One part alone
-  /// is rounded.
-  SmallVector<Value> cut(Value low, Value high, int64_t parts) {
-    if (parts == 1)
-      return {pack(e, e.b.getBF16Type(), low, high)};
-    Value given[] = {low, high}, rest[2], isInfinite[2];
-    for (int64_t i : {0, 1}) {
-      Value size = e.math<math::AbsFOp>(given[i]);
-      isInfinite[i] = e.equal(bits(size), e.i32(0x7f800000));
-      rest[i] = e.select(isInfinite[i], e.f32(0), given[i]);
-    }
-    SmallVector<Value> result;
-    for (int64_t part = 0; part < parts; ++part) {
-      Value tops[2];
-      for (int64_t i : {0, 1}) {
-        tops[i] = top(rest[i]);
-        rest[i] = e.subf(rest[i], tops[i]);
-        if (part == parts - 1)
-          tops[i] = e.select(isInfinite[i], given[i], tops[i]);
-      }
-      Value down = arith::ShRUIOp::create(e.b, e.loc, bits(tops[0]), e.i32(16));
-      result.push_back(arith::OrIOp::create(e.b, e.loc, down, bits(tops[1])));
-    }
-    return result;
-  }
-  /// A pair of 16-bit values as pairs of bf16.
-  SmallVector<Value> cutPair(Type type, Value pair, int64_t parts) {
-    if (parts == 1 && type.isBF16())
-      return {pair};
-    auto [low, high] = unpack(e, type, pair);
-    return cut(low, high, parts);
-  }
-  Value element(Value vector, int64_t i) { return vector::ExtractOp::create(e.b, e.loc, vector, ArrayRef<int64_t>{i}); }
-
-  using Registers = SmallVector<SmallVector<Value>>; ///< by part
   Registers fragmentA(Value stage, int64_t step, int64_t i) {
     Registers a(partsA, SmallVector<Value>(4));
     for (int64_t lower : {0, 1}) {
       Value at = e.add(e.add(stage, placesA[step]), (i * kFragmentRows + lower * 8) * kRound * elementBytes);
-      Value piece =
-          load(elementBytes == 4 ? VectorType::get({4}, e.b.getF32Type()) : VectorType::get({2}, e.b.getI32Type()), at);
-      for (int64_t half : {0, 1}) {
-        SmallVector<Value> pairs = elementBytes == 4
-                                       ? cut(element(piece, 2 * half), element(piece, 2 * half + 1), a.size())
-                                       : cutPair(inputType, element(piece, half), a.size());
-        for (auto [part, pair] : llvm::enumerate(pairs))
-          a[part][2 * half + lower] = pair;
-      }
+      Registers pieces = cutPiece(load(pieceType(), at));
+      for (auto [part, pairs] : llvm::enumerate(pieces))
+        for (int64_t half : {0, 1})
+          a[part][2 * half + lower] = pairs[half];
     }
     return a;
   }
@@ -375,12 +236,12 @@ private:
         a.push_back(fragmentA(stage, step, i));
       for (int64_t quad = 0; quad < tile.across; ++quad) {
         SmallVector<Registers> b = fragmentsB(stage, step, quad);
-        for (int64_t below = 2; below >= 0; --below) // small ones first
-          for (int64_t part = std::min(below, partsA - 1); part >= 0 && below - part < partsB; --part)
-            for (int64_t i = 0; i < tile.down; ++i)
-              for (int64_t j = 0; j < kQuad; ++j)
-                multiply(e, e.b.getBF16Type(), a[i][part], b[j][below - part],
-                         MutableArrayRef(sums).slice(((i * tile.across + quad) * kQuad + j) * 4, 4));
+        forParts([&](int64_t partA, int64_t partB) {
+          for (int64_t i = 0; i < tile.down; ++i)
+            for (int64_t j = 0; j < kQuad; ++j)
+              multiply(e, e.b.getBF16Type(), a[i][partA], b[j][partB],
+                       MutableArrayRef(sums).slice(((i * tile.across + quad) * kQuad + j) * 4, 4));
+        });
       }
     }
   }
@@ -427,15 +288,9 @@ private:
     });
   }
 
-  Kernel &e;
-  attn::LinearOp op;
   Tile tile;
-  int64_t k, n;
-  Type inputType, weightType;
-  int64_t partsB, partsA;
-  int64_t elementBytes, kOfWord;          ///< bytes of an input's element; k in a word of the weight
-  int64_t bytesA, panelBytes, stageBytes; ///< of a round
-  int64_t rounds, roundsOfRange, stages = 0, pitch = 0;
+  int64_t bytesA, stageBytes; ///< of a round
+  int64_t stages = 0, pitch = 0;
   Value firstRow, firstColumn, rows, group, inGroup, lane, rowOfWarp, columnOfWarp, shared, mine, isAligned;
   SmallVector<Copy> copiesA, copiesB;
   SmallVector<Value> placesA, placesB; ///< of a lane's pieces in a stage: by step, and by step and row
@@ -446,6 +301,8 @@ void emitMatrixProduct(Kernel &e) {
   auto op = cast<attn::LinearOp>(e.op());
   if (!e.isFew())
     e.offerFew(e.axis(op.getInit(), kRowsOfAll, kFew.rows()));
+  if (e.capability() == 90 && !e.isFew())
+    return emitWarpgroupProduct(e);
   const Tile &large = typeOf(op.getWeight()).getElementType().isBF16() ? kLarge : kLargeCut;
   MatrixProduct(e, e.isFew() ? kFew : large).emit();
 }

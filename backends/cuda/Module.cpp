@@ -157,6 +157,10 @@ std::string Kernels::print() {
 }
 
 Error Kernels::translate() {
+  PassManager assembly(&context); // ops that LLVM has no intrinsic for, as waiting for an mbarrier
+  assembly.nest<gpu::GPUModuleOp>().addPass(createConvertNVVMToLLVMPass());
+  if (failed(assembly.run(*module)))
+    return refuse("internal error: kernels do not lower to PTX");
   for (auto [kernels, code] : llvm::zip_equal(module->getOps<gpu::GPUModuleOp>(), all)) {
     gpu::TargetOptions options({}, {}, {}, {}, gpu::CompilationTarget::Assembly);
     std::optional<SmallVector<char, 0>> text =

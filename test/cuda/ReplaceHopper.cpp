@@ -190,19 +190,26 @@ static Replacement assembly(LLVM::InlineAsmOp op, EmulatorCalls &calls) {
   return SmallVector<Value>{calls.load(resultType, registers)};
 }
 
-/// Accumulators are references until they are taken out of their struct.
+static bool isProduct(Operation *op) {
+  auto assembly = dyn_cast<LLVM::InlineAsmOp>(op);
+  return assembly && assembly.getAsmString().contains("wgmma.mma_async");
+}
+
+/// Accumulators are references until they are taken out of their struct and used, but by another product.
 static void resolveAccumulators(Operation *product, ModuleOp module) {
   product->getParentOfType<LLVM::LLVMFuncOp>().walk([&](LLVM::ExtractValueOp extract) {
     auto type = dyn_cast<LLVM::LLVMStructType>(extract.getContainer().getType());
     if (!type || !extract.getType().isF32() || extract->hasAttr("attn.resolved"))
       return;
     extract->setAttr("attn.resolved", UnitAttr::get(extract.getContext()));
-    EmulatorCalls calls(module, extract);
-    calls.builder.setInsertionPointAfter(extract);
-    Value bits = LLVM::BitcastOp::create(calls.builder, calls.loc, calls.builder.getI32Type(), extract);
-    Value number = calls.call("attn_emulator_accumulator", calls.builder.getI32Type(), {calls.place(), bits});
-    Value result = calls.fromI32(number, extract.getType());
-    extract.getRes().replaceAllUsesExcept(result, bits.getDefiningOp());
+    for (OpOperand &use : llvm::make_early_inc_range(extract.getRes().getUses())) {
+      if (isProduct(use.getOwner()))
+        continue;
+      EmulatorCalls calls(module, use.getOwner());
+      Value bits = LLVM::BitcastOp::create(calls.builder, calls.loc, calls.builder.getI32Type(), extract);
+      Value number = calls.call("attn_emulator_accumulator", calls.builder.getI32Type(), {calls.place(), bits});
+      use.set(calls.fromI32(number, extract.getType()));
+    }
   });
 }
 

@@ -1,6 +1,7 @@
 # REQUIRES: cuda-emulator
 # UNSUPPORTED: asan
 # RUN: %python %s
+# RUN: env ATTN_EMULATOR_CC=80 %python %s
 """Products with packed weights on tensor cores, emulated: as exact as in f32, and the same bits for few and for many rows."""
 import numpy as np
 
