@@ -221,6 +221,10 @@ private:
     for (int64_t step = 0; step < kSteps; ++step)
       weights.push_back(fragment(stage.at, step));
     Value input = descriptor(e, stage.at, {/*leadingBytes=*/kChunk, 8 * kRowBytes, /*swizzle=*/kRowBytes});
+    settle(e, sums);
+    for (Registers &parts : weights)
+      for (SmallVector<Value> &part : parts)
+        settle(e, part);
     fenceProducts(e);
     for (int64_t step = 0; step < kSteps; ++step)
       forParts([&](int64_t partA, int64_t partB) {

@@ -32,6 +32,25 @@ Value swizzled(Kernel &k, Value row, Value chunk, int64_t swizzle) {
   return arith::XOrIOp::create(k.b, k.loc, chunk, moved);
 }
 
+/// Inline assembly whose results take the registers of the last operands, which they replace.
+static void assemble(Kernel &k, StringRef text, std::string constraints, ArrayRef<Value> before,
+                     MutableArrayRef<Value> replaced) {
+  SmallVector<Value> operands(before);
+  llvm::append_range(operands, replaced);
+  std::string results;
+  for (auto [i, value] : llvm::enumerate(replaced)) {
+    results += value.getType().isF32() ? "=f," : "=r,";
+    constraints += (constraints.empty() ? "" : ",") + std::to_string(i);
+  }
+  SmallVector<Type> types(ValueRange(ArrayRef<Value>(replaced)).getTypes());
+  auto assembly = LLVM::InlineAsmOp::create(
+      k.b, k.loc, LLVM::LLVMStructType::getLiteral(k.b.getContext(), types), operands, text, results + constraints,
+      /*has_side_effects=*/true, /*is_align_stack=*/false, LLVM::tailcallkind::TailCallKind::None,
+      /*asm_dialect=*/nullptr, /*operand_attrs=*/nullptr);
+  for (auto [i, value] : llvm::enumerate(replaced))
+    value = LLVM::ExtractValueOp::create(k.b, k.loc, assembly.getRes(), ArrayRef<int64_t>{int64_t(i)});
+}
+
 /// As NVVM's op has no form with A in registers, all products are inline assembly.
 void multiplyAsync(Kernel &k, Type element, ArrayRef<Value> a, Value b, MutableArrayRef<Value> sums, bool transposedB) {
   const size_t count = sums.size();
@@ -47,25 +66,14 @@ void multiplyAsync(Kernel &k, Type element, ArrayRef<Value> a, Value b, MutableA
                                  << type << " {" << numbers(0, count) << "}, " << (inRegisters ? "{" : "")
                                  << numbers(count, a.size()) << (inRegisters ? "}" : "") << ", $" << count + a.size()
                                  << ", 1, 1, 1, " << (inRegisters ? "" : "0, ") << (transposedB ? "1;" : "0;");
-  llvm::raw_string_ostream all(constraints);
-  for (size_t i = 0; i < count; ++i)
-    all << "=f,";
   for (size_t i = 0; i < a.size(); ++i)
-    all << (inRegisters ? "r," : "l,");
-  all << "l";
-  for (size_t i = 0; i < count; ++i)
-    all << "," << i;
-  SmallVector<Value> operands(a);
-  operands.push_back(b);
-  llvm::append_range(operands, sums);
-  SmallVector<Type> types(count, k.b.getF32Type());
-  auto result = LLVM::InlineAsmOp::create(
-      k.b, k.loc, LLVM::LLVMStructType::getLiteral(k.b.getContext(), types), operands, text, constraints,
-      /*has_side_effects=*/true, /*is_align_stack=*/false, LLVM::tailcallkind::TailCallKind::None,
-      /*asm_dialect=*/nullptr, /*operand_attrs=*/nullptr);
-  for (size_t i = 0; i < count; ++i)
-    sums[i] = LLVM::ExtractValueOp::create(k.b, k.loc, result.getRes(), ArrayRef<int64_t>{int64_t(i)});
+    constraints += inRegisters ? "r," : "l,";
+  SmallVector<Value> factors(a);
+  factors.push_back(b);
+  assemble(k, text, constraints + "l", factors, sums);
 }
+
+void settle(Kernel &k, MutableArrayRef<Value> registers) { assemble(k, "", "", {}, registers); }
 
 void fenceProducts(Kernel &k) { NVVM::WgmmaFenceAlignedOp::create(k.b, k.loc); }
 

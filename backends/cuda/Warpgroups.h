@@ -41,8 +41,10 @@ Value swizzled(Kernel &k, Value row, Value chunk, int64_t swizzle);
 /// B in memory are k, and not n.
 void multiplyAsync(Kernel &k, Type element, ArrayRef<Value> a, Value b, MutableArrayRef<Value> sums,
                    bool transposedB = false);
-/// Before the first product that uses registers that were written.
+/// Before the first product that uses registers that were written; those must be settled: LLVM does not know that a
+/// fence is about registers, and would compute them after it.
 void fenceProducts(Kernel &k);
+void settle(Kernel &k, MutableArrayRef<Value> registers);
 void commitProducts(Kernel &k);
 /// Until at most so many of the warpgroup's last commits are under way.
 void waitForProducts(Kernel &k, int64_t commits);

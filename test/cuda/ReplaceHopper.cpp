@@ -116,10 +116,17 @@ static Replacement assembly(LLVM::InlineAsmOp op, EmulatorCalls &calls) {
   static const llvm::Regex predicate("setp\\.ne\\.b32[ \t]+p,[ \t]*\\$([0-9]+),[ \t]*0;");
   SmallVector<StringRef> parts, setp;
   StringRef text = op.getAsmString();
+  auto resultType = dyn_cast_or_null<LLVM::LLVMStructType>(op.getNumResults() ? op.getResult(0).getType() : Type());
+  if (text.empty() && resultType && ValueRange(op.getOperands()).getTypes() == resultType.getBody()) {
+    // Its results are its operands: all that it says is when they are computed.
+    Value all = LLVM::UndefOp::create(calls.builder, calls.loc, resultType);
+    for (auto [i, value] : llvm::enumerate(op.getOperands()))
+      all = LLVM::InsertValueOp::create(calls.builder, calls.loc, all, value, ArrayRef<int64_t>{int64_t(i)});
+    return SmallVector<Value>{all};
+  }
   if (text.count("wgmma.") != 1 || !instruction.match(text, &parts) || parts[3] != parts[4])
     return failure();
   std::optional<unsigned> type = numberType(parts[3]);
-  auto resultType = dyn_cast_or_null<LLVM::LLVMStructType>(op.getNumResults() ? op.getResult(0).getType() : Type());
   WarpgroupProduct product;
   if (!type || parts[1].getAsInteger(10, product.columns) || !resultType ||
       resultType.getBody().size() != product.columns / 2)
@@ -190,12 +197,8 @@ static Replacement assembly(LLVM::InlineAsmOp op, EmulatorCalls &calls) {
   return SmallVector<Value>{calls.load(resultType, registers)};
 }
 
-static bool isProduct(Operation *op) {
-  auto assembly = dyn_cast<LLVM::InlineAsmOp>(op);
-  return assembly && assembly.getAsmString().contains("wgmma.mma_async");
-}
-
-/// Accumulators are references until they are taken out of their struct and used, but by another product.
+/// Accumulators are references until they are taken out of their struct and used, but by another product, or by
+/// assembly that only passes them on.
 static void resolveAccumulators(Operation *product, ModuleOp module) {
   product->getParentOfType<LLVM::LLVMFuncOp>().walk([&](LLVM::ExtractValueOp extract) {
     auto type = dyn_cast<LLVM::LLVMStructType>(extract.getContainer().getType());
@@ -203,7 +206,7 @@ static void resolveAccumulators(Operation *product, ModuleOp module) {
       return;
     extract->setAttr("attn.resolved", UnitAttr::get(extract.getContext()));
     for (OpOperand &use : llvm::make_early_inc_range(extract.getRes().getUses())) {
-      if (isProduct(use.getOwner()))
+      if (isa<LLVM::InlineAsmOp>(use.getOwner()))
         continue;
       EmulatorCalls calls(module, use.getOwner());
       Value bits = LLVM::BitcastOp::create(calls.builder, calls.loc, calls.builder.getI32Type(), extract);

@@ -13,7 +13,7 @@ import numpy as np
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "e2e"))
 import cuda
-from harness import BIN, SEED, SOURCE, Model, State, compile_module
+from harness import BIN, SEED, SOURCE, Model, Module, State, compile_module, tensor
 from op_cases import CASES, module, values
 
 RUN = """#!/bin/sh
@@ -74,6 +74,23 @@ with compiled(module, "ops") as model:
         for batch, seq, keys in [(1, 1, 3), (2, 17, 70), (3, 65, 5)] if name != "cached" else []:
             inputs = values(random, arguments, batch, seq, keys)
             add("%s %s %dx%d" % (op, form, batch, seq), "ops", name, inputs, model.run(name, inputs, None))
+# Products of few and of many rows: a row's bits are the same. The inputs' rows are, so their greatest is each of them.
+rows, k, n = Module(), 1000, 72
+x, y, one, of_one = tensor(("?", "?", k)), tensor(("?", "?", n)), tensor(("?", k)), tensor(("?", n))
+for kind in ("f32", "bf16", "f16"):
+    w = tensor((k, n), kind)
+    rows.weight("w_" + kind, random.standard_normal((k, n)), kind)
+    rows.entry(kind, [("x", x, ["batch", "seq"])], [("difference", of_one, "%d")], """%%many = attn.linear %%x, %%w_%s : (%s, %s) -> %s
+        %%of_many = attn.pool max %%many : (%s) -> %s
+        %%negative = attn.scale %%of_many by -1.0 : (%s) -> %s
+        %%one = attn.pool max %%x : (%s) -> %s
+        %%d = attn.linear %%one, %%w_%s residual %%negative : (%s, %s, %s) -> %s""" % (
+            kind, x, w, y, y, of_one, of_one, of_one, x, one, kind, one, w, of_one, of_one), {"seq": (1, 512)}, ["w_" + kind])
+with compiled(rows, "rows") as model:
+    for kind in ("f32", "bf16", "f16"):
+        for length in (1, 16, 17, 200):
+            same = np.repeat(random.standard_normal((1, 1, k)).astype(np.float32), length, 1)
+            add("%s: bits of 1 and of %d rows" % (kind, length), "rows", kind, {"x": same}, {"difference": np.zeros((1, n), np.float32)})
 example = os.path.join(SOURCE, "examples", "summarizer")
 ids = np.load(os.path.join(example, "expected.npz"))["input_ids"][:, :9].astype(np.int64)
 with compiled(example, "example") as model:
