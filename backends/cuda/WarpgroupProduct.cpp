@@ -199,28 +199,34 @@ private:
         Value place = e.add(placeInPanel(line, e.divFloor(g, 2)), e.mul(e.rem(g, e.idx(2)), 8));
         places.push_back(e.add(e.add(e.mul(panel, panelBytes), bytesA), place));
       }
-    SmallVector<Value> zeros(kRows / 2, e.f32(0));
-    SmallVector<Value> totals =
-        e.loop(e.idx(0), e.idx(rounds), roundsOfRange, zeros, [&](Value first, ValueRange sofar) {
-          Value end = e.min(e.add(first, roundsOfRange), e.idx(rounds));
-          SmallVector<Value> result, sums = e.loop(first, end, 1, zeros, [&](Value round, ValueRange before) {
-            SmallVector<Value> next(before);
-            multiplyRound(stageOf(round), next);
-            return next;
-          });
-          for (auto [total, sum] : llvm::zip_equal(sofar, sums))
-            result.push_back(e.addf(total, sum));
-          return result;
-        });
-    finish(totals);
+    // Values of both loops are sums, then the lines of the weight for the round to come.
+    SmallVector<Value> zeros(kRows / 2, e.f32(0)), init(zeros);
+    llvm::append_range(init, loadLines(stageOf(e.idx(0))));
+    SmallVector<Value> all = e.loop(e.idx(0), e.idx(rounds), roundsOfRange, init, [&](Value first, ValueRange sofar) {
+      Value end = e.min(e.add(first, roundsOfRange), e.idx(rounds));
+      SmallVector<Value> begin(zeros);
+      llvm::append_range(begin, sofar.drop_front(zeros.size()));
+      SmallVector<Value> result = e.loop(first, end, 1, begin, [&](Value round, ValueRange before) {
+        SmallVector<Value> sums(before.take_front(zeros.size()));
+        llvm::append_range(sums, multiplyRound(round, sums, before.drop_front(zeros.size())));
+        return sums;
+      });
+      for (auto [total, sum] : llvm::zip(sofar.take_front(zeros.size()), result))
+        sum = e.addf(total, sum);
+      return result;
+    });
+    finish(ArrayRef(all).take_front(zeros.size()));
   }
 
-  void multiplyRound(const Stage &stage, SmallVector<Value> &sums) {
-    waitForPhase(e, stage.full, stage.parity);
+  /// Yields the lines for the next round, which are on their way while this one is multiplied. They are asked for
+  /// before: loads among products, into registers that are a factor later, would make ptxas wait after each product.
+  SmallVector<Value> multiplyRound(Value round, SmallVector<Value> &sums, ValueRange lines) {
     SmallVector<Registers> weights;
     for (int64_t step = 0; step < kSteps; ++step)
-      weights.push_back(fragment(stage.at, step));
+      weights.push_back(fragment(lines.slice(step * lines.size() / kSteps, lines.size() / kSteps)));
+    Stage stage = stageOf(round);
     Value input = descriptor(e, stage.at, {/*leadingBytes=*/kChunk, 8 * kRowBytes, /*swizzle=*/kRowBytes});
+    SmallVector<Value> next = loadLines(stageOf(e.min(e.add(round, 1), e.idx(rounds - 1))));
     settle(e, sums);
     for (Registers &parts : weights)
       for (SmallVector<Value> &part : parts)
@@ -235,15 +241,21 @@ private:
     waitForProducts(e, 0);
     NVVM::SyncWarpOp::create(e.b, e.loc, e.i32(-1)); // all lanes have read their weights
     e.ifThen(e.equal(lane, e.idx(0)), [&] { arrive(e, stage.empty); });
+    return next;
   }
 
-  /// [part, 4 registers] of two neighbouring columns.
-  Registers fragment(Value stage, int64_t step) {
-    int64_t linesOfPiece = kPiece / kOfWord;
+  /// Pairs of k of two neighbouring columns, or of f32 a k, [step, line], when the round is there.
+  SmallVector<Value> loadLines(const Stage &stage) {
+    waitForPhase(e, stage.full, stage.parity);
     auto type = VectorType::get({2}, kOfWord == 1 ? e.b.getF32Type() : Type(e.b.getI32Type()));
     SmallVector<Value> lines;
-    for (int64_t i = 0; i < linesOfPiece; ++i)
-      lines.push_back(load(type, e.add(stage, places[step * linesOfPiece + i])));
+    for (Value place : places)
+      lines.push_back(load(type, e.add(stage.at, place)));
+    return lines;
+  }
+
+  /// [part, 4 registers] of a step's lines.
+  Registers fragment(ValueRange lines) {
     Registers result(partsB, SmallVector<Value>(4));
     for (int64_t half : {0, 1})
       for (int64_t column : {0, 1}) {
