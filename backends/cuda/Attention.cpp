@@ -184,6 +184,8 @@ private:
 } // namespace
 
 Error emitAttention(Kernel &k) {
+  if (canAttendOnWarpgroups(k))
+    return emitAttentionOnWarpgroups(k);
   return canAttendOnTensorCores(k) ? emitAttentionOnTensorCores(k) : AttentionKernel(k).emit();
 }
 

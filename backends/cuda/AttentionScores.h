@@ -1,7 +1,7 @@
 //===- AttentionScores.h - What every kernel of attn.attention shares ------------------------------------===//
 //
 // Rows (query, head) that share a kv head, which keys they see, scores, and what is written in the end. How the
-// products are computed is the kernels' own: Attention.cpp, AttentionOnTensorCores.cpp.
+// products are computed is the kernels' own: Attention.cpp, AttentionTiles.h.
 //
 //===----------------------------------------------------------------------------------------------------===//
 #ifndef ATTNC_BACKENDS_CUDA_ATTENTIONSCORES_H

@@ -43,6 +43,9 @@ llvm::Error emitAttention(Kernel &k);
 // AttentionOnTensorCores.cpp
 bool canAttendOnTensorCores(Kernel &k);
 llvm::Error emitAttentionOnTensorCores(Kernel &k);
+// AttentionOnWarpgroups.cpp
+bool canAttendOnWarpgroups(Kernel &k);
+llvm::Error emitAttentionOnWarpgroups(Kernel &k);
 // Caches.cpp
 llvm::Error emitPackKeys(Kernel &k);
 llvm::Error emitPackValues(Kernel &k);

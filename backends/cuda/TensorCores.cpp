@@ -83,14 +83,21 @@ void commitCopies(Kernel &k) { NVVM::CpAsyncCommitGroupOp::create(k.b, k.loc); }
 
 void waitForCopies(Kernel &k, int64_t commits) { NVVM::CpAsyncWaitGroupOp::create(k.b, k.loc, commits); }
 
-int64_t SharedTile::period() const { return std::min<int64_t>(8, chunks() & -chunks()); }
+int64_t SharedTile::period() const { return std::min<int64_t>(8, chunksOfStrip() & -chunksOfStrip()); }
 
 /// Rows begin in 8 / period places of the 128 bytes of all banks, one after the other; the next ones are moved.
 Value SharedTile::swizzle(Kernel &k, Value row) const { return k.rem(k.divFloor(row, 8 / period()), k.idx(period())); }
 
-Value SharedTile::offset(Kernel &k, Value row, Value chunk) const {
+Value SharedTile::offsetInStrip(Kernel &k, Value row, Value chunk) const {
   Value moved = arith::XOrIOp::create(k.b, k.loc, chunk, swizzle(k, row));
-  return k.add(k.mul(row, columns * 2), k.mul(moved, kChunk));
+  return k.add(k.mul(row, strip * 2), k.mul(moved, kChunk));
+}
+
+Value SharedTile::offset(Kernel &k, Value row, Value chunk) const {
+  if (strip == columns)
+    return offsetInStrip(k, row, chunk);
+  Value number = k.divFloor(chunk, chunksOfStrip()), inStrip = k.rem(chunk, k.idx(chunksOfStrip()));
+  return k.add(k.mul(number, rows * strip * 2), offsetInStrip(k, row, inStrip));
 }
 
 SmallVector<Value> SharedTile::load(Kernel &k, Value base, Value lane, int64_t row, int64_t column,
@@ -99,8 +106,8 @@ SmallVector<Value> SharedTile::load(Kernel &k, Value base, Value lane, int64_t r
   // chunks.
   int64_t chunk = column / kFragmentColumns, aligned = chunk / period() * period();
   Value first = k.add(k.divFloor(lane, kFragmentRows), chunk - aligned);
-  Value own = offset(k, k.rem(lane, k.idx(kFragmentRows)), more ? k.add(first, more) : first);
-  Value address = k.add(k.add(base, own), row * columns * 2 + aligned * kChunk);
+  Value own = offsetInStrip(k, k.rem(lane, k.idx(kFragmentRows)), more ? k.add(first, more) : first);
+  Value address = k.add(k.add(base, own), place(row, aligned * kFragmentColumns));
   Type i32 = k.b.getI32Type();
   auto type = LLVM::LLVMStructType::getLiteral(k.b.getContext(), {i32, i32, i32, i32});
   Value all =

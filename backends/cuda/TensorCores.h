@@ -43,11 +43,16 @@ void commitCopies(Kernel &k);
 void waitForCopies(Kernel &k, int64_t commits);
 
 /// A tile of 16-bit elements in shared memory, [rows, columns], columns a multiple of 16. The chunks of a row are
-/// permuted, so that those of 8 rows that ldmatrix reads at once lie in different banks.
+/// permuted, so that those of 8 rows that ldmatrix reads at once lie in different banks. It may lie in strips of `strip`
+/// columns, all rows of one after those of the other: with 64, 32 or 16 the permutation is wgmma's swizzle.
 struct SharedTile {
-  int64_t rows, columns;
+  int64_t rows, columns, strip = columns;
   int64_t chunks() const { return columns * 2 / kChunk; }
   int64_t bytes() const { return rows * columns * 2; }
+  /// The bytes to row 0, 8, … of a column that is a multiple of 16, but for the permutation.
+  int64_t place(int64_t row, int64_t column) const {
+    return column / strip * rows * strip * 2 + row * strip * 2 + column % strip * 2;
+  }
 
   /// The bytes from the tile's beginning to a chunk.
   Value offset(Kernel &k, Value row, Value chunk) const;
@@ -63,6 +68,8 @@ struct SharedTile {
 private:
   SmallVector<Value> load(Kernel &k, Value base, Value lane, int64_t row, int64_t column, bool transposed,
                           Value more = {}) const;
+  int64_t chunksOfStrip() const { return strip * 2 / kChunk; }
+  Value offsetInStrip(Kernel &k, Value row, Value chunk) const;
   /// So many chunks in a row change places: the greatest power of 2 that divides their number, up to 8.
   int64_t period() const;
   Value swizzle(Kernel &k, Value row) const;
