@@ -167,7 +167,14 @@ Value AttentionScores::region(Region &region, Value first, const Row &row, Value
       SmallVector<Value> index;
       for (Value at : load.getIndices())
         index.push_back(k.toIndex(lookup(map, at)));
-      Value element = within(load.getSource(), index);
+      Value source = load.getSource(), hasElements = k.isTrue();
+      for (int64_t d = 0; d < rankOf(source); ++d)
+        hasElements = k.both(hasElements, k.less(k.idx(0), k.size(source, d)));
+      Type type = typeOf(source).getElementType();
+      type = isa<FloatType>(type) ? k.b.getF32Type() : type;
+      Value element = k.ifElse(
+          hasElements, type, [&] { return within(source, index); },
+          [&] { return arith::ConstantOp::create(k.b, k.loc, k.b.getZeroAttr(type)).getResult(); });
       map.map(load.getResult(), isa<FloatType>(element.getType()) ? k.fromF32(element, load.getType()) : element);
       continue;
     }
