@@ -112,11 +112,6 @@ void arrive(Kernel &k, Value barrier) {
   NVVM::MBarrierArriveOp::create(k.b, k.loc, k.b.getI64Type(), pointer(k, barrier), Value());
 }
 
-void arriveExpecting(Kernel &k, Value barrier, Value bytes) {
-  NVVM::MBarrierArriveExpectTxOp::create(k.b, k.loc, Type(), pointer(k, barrier), bytes, NVVM::MemScopeKind::CTA, false,
-                                         Value());
-}
-
 void arriveAfterCopies(Kernel &k, Value barrier) {
   NVVM::CpAsyncMBarrierArriveOp::create(k.b, k.loc, pointer(k, barrier), /*noinc=*/true);
 }

@@ -68,8 +68,6 @@ void initBarrier(Kernel &k, Value barrier, int64_t arrivals);
 /// After the last initBarrier, by the same thread; then everybody must pass a barrier of the block.
 void fenceBarriers(Kernel &k);
 void arrive(Kernel &k, Value barrier);
-/// One arrival, and so many bytes (i32) that bulk copies are to bring in this phase.
-void arriveExpecting(Kernel &k, Value barrier, Value bytes);
 /// One arrival, when all copyAsync of this thread have come.
 void arriveAfterCopies(Kernel &k, Value barrier);
 /// Until the phase of this parity (i32) has ended. A new barrier is past parity 1.
